@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.planner.foreign.spec_draft import Refusal
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.shell.shell_reading import parse_script
 from mountplan.planner.shell.shell_syntax import For, NotFollowed, ShellParameter, Simple, Substitution, Text, While
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from mountplan.applier.keep.attached import NamespaceEntry
 from mountplan.applier.process.command import Found, Report, execute
@@ -17,6 +17,7 @@ from mountplan.applier.process.trampoline import File
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.channel import pipe
 from mountplan.planner.errors import CommandNotStarted
+from mountplan.planner.record import NamedTuple
 
 Result = TypeVar("Result")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.live_facts import LiveFacts
@@ -26,6 +26,7 @@ from mountplan.planner.fstypes import of
 from mountplan.planner.light import without_collector
 from mountplan.planner.names import Lock
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountTable

@@ -6,7 +6,7 @@ import errno
 import os
 from contextlib import ExitStack, contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from mountplan.applier.keep import kept, kept_changes
 from mountplan.applier.observe.observe import refused_table, tmpfs_defaults
@@ -36,6 +36,7 @@ from mountplan.planner.light import TypeVar, without_collector
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.record import NamedTuple
 from mountplan.version import __version__
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan import pipeline
 from mountplan.inputs import label_of
@@ -29,6 +29,7 @@ from mountplan.planner.errors import PlanRefused, SubjectError
 from mountplan.planner.light import without_collector
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import digest_of
+from mountplan.planner.record import NamedTuple
 from mountplan.spec_digest import Planned
 from mountplan.surroundings import surroundings
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.operands import Operand, Side, read_side, recognise, refuse_unused
 from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError
 from mountplan.planner.names import LeftOut
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.lanes import GroupNames, Scene
 from mountplan.planner.tables.table import MountTable
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.planner.errors import NotKept, SubjectError
 from mountplan.planner.names import LeftOut, Lock
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.table import MountRow, MountTable
 

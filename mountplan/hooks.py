@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from mountplan.inputs import STDIN
 from mountplan.live_outside import LiveOutside
@@ -13,6 +13,7 @@ from mountplan.planner.errors import Mistake, SpecError, SpecRef, SubjectError
 from mountplan.planner.foreign.oci_hooks import ContainerState, RuntimeWays, Sorted, Stage, read_state, root_of
 from mountplan.planner.language.outside import Whereabouts
 from mountplan.planner.light import without_collector
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from time import gmtime, perf_counter, strftime
-from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from mountplan import pipeline
 from mountplan.applier.keep import kept as keeping
@@ -24,6 +24,7 @@ from mountplan.planner.plan import steps
 from mountplan.planner.plan.planfile import digest_of, dump_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 from mountplan.spec_digest import OTHERWISE_NOW, Planned, digest_of_spec
 from mountplan.surroundings import surroundings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.applier.keep import kept
 from mountplan.applier.keep.inhabited import everyone_else
@@ -25,6 +25,7 @@ from mountplan.planner.light import without_collector
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set

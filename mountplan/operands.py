@@ -10,13 +10,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan import inputs
 from mountplan.inputs import label_of, looks_like_plan, read_input
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import KeepRefused, NotKept, PlanRefused, SubjectError, TableError
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import os
 import select
 from contextlib import ExitStack
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.applier.observe.mount_events import watching
 from mountplan.applier.observe.observe import not_read, read_still, refused_table
@@ -14,6 +14,7 @@ from mountplan.applier.observe.subjects import ENDED, open_proc
 from mountplan.applier.sys.inside import enter, in_child
 from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.table_text import sharing_of
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountRow, MountTable, row_in_words

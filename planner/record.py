@@ -20,7 +20,7 @@ class _Maker(type):
     """Makes a subclass of tuple of each class that is derived from NamedTuple."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> type:
-        fields = tuple(map(intern, namespace["__annotations__"]))
+        fields = tuple(map(intern, namespace.get("__annotations__", ())))
         defaults = {field: namespace[field] for field in fields if field in namespace}
         if tuple(defaults) != fields[len(fields) - len(defaults) :]:
             raise TypeError(f"{name}: a field without a default follows one that has one")
@@ -43,8 +43,9 @@ class _Maker(type):
 
 def _new(cls: Any, *values: Any, **named: Any) -> Any:
     """The first time: make the constructor, put it into its place, call it."""
-    names = ", ".join(cls._fields)
-    new = eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__, "__builtins__": {}})
+    names = ", ".join(("_cls", *cls._fields))
+    values_of_all = "".join(f"{name}, " for name in cls._fields)
+    new = eval(f"lambda {names}: _new(_cls, ({values_of_all}))", {"_new": tuple.__new__, "__builtins__": {}})
     new.__name__ = new.__qualname__ = "__new__"
     new.__defaults__ = tuple(cls._field_defaults.values()) or None
     cls.__new__ = new

@@ -19,12 +19,12 @@ import subprocess
 import sys
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
 
 from mountplan.applier.build.standby_process import COUNTER, LENGTH, READY
 from mountplan.applier.sys import abi, channel, syscalls
 from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.plan.steps import Step
+from mountplan.planner.record import NamedTuple
 
 _PROGRAM = """
 import _signal, os, sys

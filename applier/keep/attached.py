@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import NamedTuple
 
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.observe import refused_table
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys.abi import VISITED
 from mountplan.applier.sys.inside import in_child
+from mountplan.planner.record import NamedTuple
 
 
 class NamespaceEntry:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.inspect import ages
@@ -17,6 +16,7 @@ from mountplan.applier.sys.inside import ChildKilled
 from mountplan.applier.sys.refusal import OF_WANT
 from mountplan.planner.errors import MountplanError, TableError
 from mountplan.planner.plan.seedbase import without_base
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.table import MountTable
 

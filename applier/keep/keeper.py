@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import sys
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from mountplan.applier.keep.kept_record import Keeper
 from mountplan.applier.keep.uptime import added
@@ -23,6 +23,7 @@ from mountplan.applier.sys.channel import pipe
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of, in_words
 from mountplan.planner.errors import KeepRefused
+from mountplan.planner.record import NamedTuple
 
 # The keeper's descriptors: what tells whether it is to stay, what tells when to end, and the namespaces.
 _LEASH, _WATCH = 3, 4

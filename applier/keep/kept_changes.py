@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mountplan.applier.keep.keeper import FIRST, check_reach, describe, end_keeper, start_keeper
 from mountplan.applier.keep.kept import (
@@ -42,6 +42,7 @@ from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import explain, function_of
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:

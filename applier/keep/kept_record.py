@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterable
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.planner.errors import KeepRefused
 from mountplan.planner.names import LeftOut
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.table import MountRow, MountTable
 

@@ -23,7 +23,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
-from typing import NamedTuple
 
 from mountplan.applier.keep.kept_record import is_name
 from mountplan.applier.sys import abi, syscalls
@@ -31,6 +30,7 @@ from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.privilege import for_this_user, may_mount
 from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of
 from mountplan.planner.errors import KeepRefused
+from mountplan.planner.record import NamedTuple
 
 RUN = "/run"
 MOUNTED = f"{RUN}/mountplan"  # of a user who may mount it

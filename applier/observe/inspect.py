@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from mountplan.applier.observe.observe import NEVER_STILL, refused_table, tries
 from mountplan.applier.sys import abi, syscalls
@@ -19,6 +19,7 @@ from mountplan.applier.sys.syscalls import namespace_id
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
 from mountplan.planner.names import IdLines, IdMapping
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
 

@@ -13,12 +13,13 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.overlay import is_in_use_here
+from mountplan.planner.record import NamedTuple
 
 _OVERLAY_HANDLE = 0xF8  # OVL_FILEID_V1
 _MOST = 128  # entries of a directory that are looked at, from its top down

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from mountplan.applier.observe.roots import copy_of_tree, own_tree
 from mountplan.applier.observe.subjects import Subject, open_proc
@@ -18,6 +17,7 @@ from mountplan.applier.sys.userns import initial_ids, waiting_in
 from mountplan.planner.attributes import ATIME_MASK, NOATIME, parse_shown
 from mountplan.planner.errors import TableError
 from mountplan.planner.names import IdLines, Lock
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.mounttree import MountTree, path_to
 from mountplan.planner.tables.table import MountTable

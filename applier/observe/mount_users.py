@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from mountplan.applier.observe.observe import refused_table
 from mountplan.applier.observe.subjects import command_of
 from mountplan.applier.sys import abi, syscalls
+from mountplan.planner.record import NamedTuple
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of linux/proc_ns.h
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
-from typing import NamedTuple
 
 from mountplan.applier.observe.layer_looks import presence
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys import abi, syscalls
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import DELETED, MountRow, MountTable
 

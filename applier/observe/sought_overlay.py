@@ -8,10 +8,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, takewhile
-from typing import NamedTuple
 
 from mountplan.applier.observe.layer_looks import Handle, LayerEntry, SeenDirectory, Status
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer, Proof
 
 

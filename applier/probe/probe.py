@@ -12,7 +12,6 @@ import os
 import signal
 import struct
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from mountplan.applier.probe.userns_trial import ask_for, open_loop_control
 from mountplan.applier.sys import abi, chroot, syscalls
@@ -33,6 +32,7 @@ from mountplan.applier.sys.refusal import (
 )
 from mountplan.applier.sys.userns import Rootless, enter_alone, is_nested, map_ids, mapped_ids, new_namespace
 from mountplan.planner.fstypes import ROWS, of
+from mountplan.planner.record import NamedTuple
 
 
 class Finding(NamedTuple):

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
@@ -22,6 +22,7 @@ from mountplan.planner.attributes import NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.inherited_tree import InheritedTree
 
 

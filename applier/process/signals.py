@@ -6,9 +6,9 @@ import os
 import signal
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
+from mountplan.planner.record import NamedTuple
 
 # What the terminal sends, it sends to the whole foreground process group: the command has got it already. (A hang-up
 # goes to the session's leader first, which may be us alone.)

@@ -12,12 +12,12 @@ import re
 import shutil
 import struct
 import subprocess
-from typing import NamedTuple
 
 from mountplan.applier.run.preload import DIRECTORY, HELD, PROC, library
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, function_of
+from mountplan.planner.record import NamedTuple
 
 NAMES = ("chroot", "cp", "ln", "mkdir", "mount", "mv", "nsenter", "pivot_root", "rm", "rmdir", "touch", "umount",
          "unshare")  # fmt: skip

@@ -21,7 +21,7 @@ import re
 import select
 import socket
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.applier.run.programs import Programs
 from mountplan.applier.run.rehearsed_process import ACTION, PROGRAM, REFUSED, TABLE, TYPES, first_process, receive, send
@@ -30,6 +30,7 @@ from mountplan.applier.sys.refusal import KernelRefusal, function_at, refused
 from mountplan.planner.commands.actions import Action, BindNamespaceFile, End, Enter, Fork
 from mountplan.planner.commands.numbers import FIRST_PID
 from mountplan.planner.errors import NamespaceRefused
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.table import MountTable
 

@@ -13,10 +13,10 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.planner.record import NamedTuple
 
 # What could not be copied: its path, what was tried, why not. Raising from it ends the copy, otherwise it goes on.
 Refused = Callable[[str, str, OSError], None]

@@ -12,13 +12,13 @@ import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.lingering import settled
 from mountplan.applier.sys.refusal import KernelRefusal, Occupied
 from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, with_places
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
 # It has gone, or has no driver; or this user may not open it: EPERM is a container's device cgroup.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.refusal import KernelRefusal, explain
 from mountplan.planner import attributes as words
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 
 

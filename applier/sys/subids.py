@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import NamedTuple
 
 from mountplan.applier.sys.channel import pipe
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
+from mountplan.planner.record import NamedTuple
 
 _DIRECTORIES = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin"  # where the programs are looked for after PATH
 _MOST = 340 - 1  # lines that the kernel takes for one map; one of them is for the user's own id

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from mountplan.planner.model import RULES_6_18, ModelMount, Process, Rules, World, WouldRefuse
 from mountplan.planner.model.from_tables import OUTSIDE, TablesWorld, world_of
@@ -18,6 +18,7 @@ from mountplan.planner.model.objects import ModelNamespace, ModelNode
 from mountplan.planner.model.peers import receivers
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mount_facts import SeenLocks
 from mountplan.planner.tables.table import MountTable
 

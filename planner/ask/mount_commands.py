@@ -13,7 +13,6 @@ from __future__ import annotations
 import heapq
 import re
 import shlex
-from typing import NamedTuple
 
 from mountplan.planner.ask.trial import host_world
 from mountplan.planner.characters import in_shell, visible
@@ -26,6 +25,7 @@ from mountplan.planner.names import MASKS
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.predict import Prediction
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.shell.simulate import simulate
 from mountplan.planner.tables.table import MountRow, MountTable
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.ask.explain import Effect, Explainer, Spot, spot_text
 from mountplan.planner.model import ModelMount, WouldRefuse
 from mountplan.planner.model.objects import ModelNode
 from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.record import NamedTuple
 
 
 class Obstacle(NamedTuple):

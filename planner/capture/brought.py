@@ -6,11 +6,12 @@ covered ones among them. Where what stands on a mount is just what the host has 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import DELETED, MountRow
 

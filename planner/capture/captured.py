@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import NamedTuple
 
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.names import IdLines, Lock, NodeKind
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mount_facts import LiveImage
 
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]

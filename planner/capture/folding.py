@@ -8,13 +8,13 @@ of them are folded or none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from mountplan.planner.capture.captured import Captured, CapturedFile, CapturedMount, CapturedNamespace
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import MASK_ATTRIBUTES, MASK_OPTIONS, NodeKind
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mounttree import MountTree
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from mountplan.planner.capture.captured import CapturedGroup
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.paths import common_ancestor
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountRow
 

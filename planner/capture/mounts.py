@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, TIMES, parse_shown
 from mountplan.planner.capture.brought import Brought, find_brought
@@ -37,6 +37,7 @@ from mountplan.planner.fstypes import of, served_by_program
 from mountplan.planner.language.limits import OPTION, size
 from mountplan.planner.names import IdMapping, Lock
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mount_facts import LiveImage, MountRoot
 from mountplan.planner.tables.mounttree import MountTree, hiders
 from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file

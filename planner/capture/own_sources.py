@@ -7,11 +7,11 @@ that is there, with a source of its own, and what shows a part of it is bound fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from mountplan.planner.capture.groups import Mount, Sharing
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import UNTOLD, MountRow
 

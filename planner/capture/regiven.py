@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
 from mountplan.planner.capture.captured import Options
 from mountplan.planner.fstypes import of
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.layerpath import OF_LAYERS
 from mountplan.planner.tables.mountinfo import unescape
 

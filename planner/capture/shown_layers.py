@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.capture.regiven import parse_options
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.options import lower_and_data, unescaped_layer
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from mountplan.planner.capture.captured import CapturedUser
 from mountplan.planner.names import IdLines, Lock
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mounttree import MountTree
 
 

@@ -6,7 +6,6 @@ The same values are carried out in the model (`perform`) and, to compare, on the
 from __future__ import annotations
 
 import errno
-from typing import NamedTuple
 
 from mountplan.planner.attributes import RDONLY, Change
 from mountplan.planner.commands.descriptors import Descriptors
@@ -16,6 +15,7 @@ from mountplan.planner.model.checks import check_may_mount
 from mountplan.planner.model.peers import Kind
 from mountplan.planner.model.walking import walk
 from mountplan.planner.model.world import PathFrom, Where
+from mountplan.planner.record import NamedTuple
 
 _KIND_WORDS = {"mnt": "mount"}
 

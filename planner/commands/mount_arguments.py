@@ -9,12 +9,12 @@ no notice of a word that begins with `X-`.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, TIMES, Change, change
 from mountplan.planner.commands.util_linux import CHANGES_OF_KIND, OLDEST, Unusable, Version, read_options
 from mountplan.planner.fstypes import FLAGS_OF_EACH
 from mountplan.planner.model.peers import Kind
+from mountplan.planner.record import NamedTuple
 
 BY_DESCRIPTOR: Version = (2, 39)  # mounts are made by fsmount(2) and open_tree(2)
 _TIMES = TIMES | {"nodiratime"}

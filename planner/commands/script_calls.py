@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from mountplan.planner.commands.actions import Action, MakeDirectory, Stage, Unmount
 from mountplan.planner.commands.file_contents import FileContents
@@ -15,6 +14,7 @@ from mountplan.planner.model import World, WouldRefuse
 from mountplan.planner.model.objects import ModelNamespace, ModelNode, Place
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.model.walking import into_mounts, walk
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable
 
 

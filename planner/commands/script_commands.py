@@ -6,7 +6,6 @@ import errno
 import posixpath
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
 from mountplan.planner.commands.actions import (
@@ -45,6 +44,7 @@ from mountplan.planner.commands.util_linux import (
 )
 from mountplan.planner.model import Superblock, WouldRefuse
 from mountplan.planner.model.walking import walk
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow
 
 FAILED = 1  # the exit status of most commands

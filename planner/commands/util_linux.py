@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import getopt
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
 from mountplan.planner.model.peers import KINDS, Kind
+from mountplan.planner.record import NamedTuple
 
 # The options of mount(8) that change the sharing: what becomes of the mount, and whether of all below it as well.
 CHANGES_OF_KIND: dict[str, tuple[Kind, bool]] = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, overridden, remounted
 from mountplan.planner.foreign.spec_draft import DraftMount, HostSharing, SpecDraft
 from mountplan.planner.fstypes import UNDOING, is_ignored, of, takes_one
 from mountplan.planner.model.peers import KINDS
+from mountplan.planner.record import NamedTuple
 
 # Of no use in a spec: what they say is what happens anyway, or is for the time of booting.
 _NOTHING = frozenset({

@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.characters import toml_key, toml_string, visible
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language.values import escape
+from mountplan.planner.record import NamedTuple
 
 _MOST_LINKS = 40  # as many as the kernel follows in a path
 

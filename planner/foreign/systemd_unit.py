@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, share, split_options
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute
 from mountplan.planner.foreign.unit_reading import read_unit, words_of
 from mountplan.planner.language.presets import DEVICES, LINKS
+from mountplan.planner.record import NamedTuple
 
 _YES = frozenset({"1", "yes", "true", "on"})
 _NO = frozenset({"0", "no", "false", "off"})

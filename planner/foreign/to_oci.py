@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from mountplan.planner.attributes import NAMES, parse_shown, words_of_bits
 from mountplan.planner.foreign.oci import NAMESPACE_NAMES
@@ -12,6 +12,7 @@ from mountplan.planner.names import MASKS
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.predict import predict
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.table import MountTable
 

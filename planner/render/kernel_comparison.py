@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.view import View
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.words import count, listed, visible_lines
 from mountplan.planner.shell.simulate import Done, Ran, errno_words
 from mountplan.planner.tables.table import MountTable

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mountplan.planner.plan.plan import ExpectedGroup, Plan
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.words import visible
 

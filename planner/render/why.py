@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from mountplan.planner.errors import SpecRef
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.steps import Step
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.reasons import METHOD, speaking_edges, subject
 from mountplan.planner.render.words import count, visible

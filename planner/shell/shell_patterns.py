@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import groupby
-from typing import NamedTuple
+
+from mountplan.planner.record import NamedTuple
 
 
 class WordPiece(NamedTuple):

@@ -6,7 +6,7 @@ import copy
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from mountplan.planner.commands.actions import FillFile, MakeDirectory, MakeFile, Stage
 from mountplan.planner.commands.numbers import FIRST_PID
@@ -17,6 +17,7 @@ from mountplan.planner.commands.table_commands import table_in
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.shell.shell_arithmetic import number
 from mountplan.planner.shell.shell_syntax import Assignment, Command, ScriptError, Substitution, limited
 from mountplan.planner.shell.shell_words import DisputedValue, UnsetValue, text_of

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.errors import Mistake, SpecRef
+from mountplan.planner.record import NamedTuple
 
 Joint = Literal[";", "&&", "||"]
 MOST_NESTED = 64  # subshells, shells and commands that start commands, one in the other

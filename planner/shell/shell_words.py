@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.shell.shell_arithmetic import Variables, number
 from mountplan.planner.shell.shell_braces import braced
 from mountplan.planner.shell.shell_patterns import WordPiece, compiled, tokens_of

@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from mountplan.planner.commands.actions import Stage
 from mountplan.planner.commands.script_calls import Done, Ran, SeenTable
 from mountplan.planner.commands.util_linux import OLDEST, Version
 from mountplan.planner.errors import SpecError
 from mountplan.planner.model import RULES_6_18, Rules, World
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.shell.shell import Shell
 from mountplan.planner.shell.shell_state import Answers, ExitShell, Stopped
 from mountplan.planner.shell.shell_syntax import ScriptError

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from mountplan.planner.errors import SpecRef
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow
 
 
@@ -35,3 +36,10 @@ def test_wrong_arguments_are_refused() -> None:
         SpecRef("f", "k")._replace(nonsense=1)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
         SpecRef("f", "k").line = 1  # type: ignore[misc]
+
+
+def test_a_record_may_have_no_fields() -> None:
+    class Nothing(NamedTuple):
+        """As some actions of scripts."""
+
+    assert ((), (), Nothing()) == (Nothing(), Nothing._fields, Nothing()._replace())
