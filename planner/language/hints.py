@@ -203,5 +203,6 @@ VALUE_HINTS: dict[str, dict[str, str]] = {
         "HostToContainer": 'write "slave"',
         "None": 'write "private"',
     },
+    "capabilities": {"all": "leave it out: without it they stay", "none": "write capabilities = []"},
     "root": {"host": 'write "inherit"', "/": 'write "inherit", or "new"'},
 }

@@ -200,6 +200,8 @@ def _list(field: Field, path: Path, value: object) -> str:
             return f"write each argument by itself: command = {toml(shlex.split(value))}"
         except ValueError:
             return f"write each argument by itself: {field.line}"
+    if isinstance(value, str) and value in VALUE_HINTS.get(field.name, {}):
+        return VALUE_HINTS[field.name][value]
     if isinstance(value, str) and isinstance(field.example, list) and isinstance(field.example[0], str):
         return f"write {field.name} = {toml([part.strip() for part in value.split(',')])}"
     return f"write a list: {field.line}"

@@ -38,11 +38,11 @@ def listed_paths(draft: Draft, field: PathList, context: Context) -> Iterator[tu
         if not found and (optional or _is_glob(pattern)):
             _leave_out(draft, pattern, field, key, context)
         elif not found:
-            context.mistakes.add(
-                key,
-                f'there is no "{pattern}" in {draft.name}',
-                f'correct the path, or write {{ path = "{pattern}", optional = true }}',
-            )
+            remedy = f'correct the path, or write {{ path = "{pattern}", optional = true }}'
+            inner = pattern.removeprefix(f"{draft.spec.target}/")
+            if inner != pattern:
+                remedy = f'such paths begin at the mount: write "{inner}"'
+            context.mistakes.add(key, f'there is no "{pattern}" in {draft.name}', remedy)
         for path, kind in found:
             if kind == "symlink":
                 what = f'"{path}" in {draft.name} is a symlink'

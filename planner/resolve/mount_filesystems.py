@@ -121,11 +121,10 @@ def _settle(draft: Draft, context: Context) -> None:
         )
         return
     if spec.type is None:
-        wrong(
-            key,
-            "says neither what to mount (type) nor what to bind (bind)",
-            'add type = "tmpfs", or bind = "/host/path", or bind = { mount = "ID", path = "/in/it" }',
-        )
+        remedy = 'add type = "tmpfs", or bind = "/host/path", or bind = { mount = "ID", path = "/in/it" }'
+        if spec.image is not None:
+            remedy = 'add the type of the filesystem in the image, such as type = "ext4"'
+        wrong(key, "says neither what to mount (type) nor what to bind (bind)", remedy)
         return
     if spec.type in ("none", "bind"):
         bind = shown(path or "/host/path")
@@ -340,6 +339,9 @@ def _bind_namespace(draft: Draft, name: str, key: str, context: Context) -> None
 def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
     remedy = "create it on the host first, name a path that exists, or leave it out here with optional = true"
     otherwise = ELSEWHERE
+    before, _, after = path.partition(":")
+    if after in ("ro", "rw", "z", "Z") or after.startswith("/"):  # as container engines write volumes
+        remedy = f'write bind = "{before}", and what comes behind it in keys of its own: target, attributes = ["ro"]'
     if _OF_NAMESPACES.fullmatch(path):
         remedy = otherwise = f'write bind = {{ namespace = "{path}" }}'
     found = context.look_to_mount(path, key, remedy, otherwise)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+from mountplan.planner.characters import toml_key
 from mountplan.planner.host import HostPath
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.paths import TargetPath, common_ancestor
@@ -114,7 +115,9 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
 
 def _tell_unknown(key: str, name: str, groups: dict[str, _GroupDraft], context: Context) -> None:
     close = context.closest(name, groups)
-    remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{name}]"
+    remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{toml_key(name)}]"
+    if name.startswith("/"):
+        remedy = f'add a table [peer_group.NAME] with host = "{name}", and write that NAME here'
     context.mistakes.add(key, f'there is no peer group "{name}"', remedy)
 
 

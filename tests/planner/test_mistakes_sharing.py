@@ -18,6 +18,20 @@ from tests.planner.mistakes import ROOT, bind, mistakes, one, tmpfs
             "add a table [peer_group.g]",
         ),
         one(
+            "a path of the host in the place of a peer group",
+            ROOT + bind("/a", '"/other"', 'master = "/srv/shared"'),
+            "mount[1].master",
+            'there is no peer group "/srv/shared"',
+            'add a table [peer_group.NAME] with host = "/srv/shared", and write that NAME here',
+        ),
+        one(
+            "a peer group whose name needs quotes",
+            ROOT + tmpfs("/a", 'peer_group = "a.b"'),
+            "mount[1].peer_group",
+            'there is no peer group "a.b"',
+            'add a table [peer_group."a.b"]',
+        ),
+        one(
             "a peer group with a slip in it",
             "[peer_group.feed]\n" + ROOT + tmpfs("/a", 'peer_group = "feed"') + tmpfs("/b", 'master = "fede"'),
             "mount[2].master",
