@@ -12,6 +12,7 @@ from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.host_places import is_covered
 from mountplan.planner.resolve.topology import ImagePart, ResolvedFilesystem
 from mountplan.planner.tables.options import Pairs
+from mountplan.planner.tables.table import is_read_only
 
 _LOOP_DEVICE = regex(rf"{BLOCK}7:\d+")
 _SECTOR = 512
@@ -34,7 +35,7 @@ def find_image(draft: Draft, fstype: str, options: Pairs, context: Context) -> I
         return ImagePart()
     if image.mount is not None:
         return _in_mount(draft, image, only_reads(fstype, options), context)
-    part = _on_host(image.path, key, context)
+    part = _on_host(image.path, key, only_reads(fstype, options), context)
     if image.partition is not None and part.path:
         return _partition(part.path, image.partition, f"{key}.partition", context)
     whole = not (image.offset or image.size)
@@ -61,13 +62,19 @@ def _part(file: ImagePart, image: Image, key: str, context: Context) -> ImagePar
     return part
 
 
-def _on_host(path: str, key: str, context: Context) -> ImagePart:
+def _on_host(path: str, key: str, reads: bool, context: Context) -> ImagePart:
     if not path.startswith("/"):
         context.mistakes.add(key, f"{shown(path)} is not absolute", f"write {shown('/' + path)}, a path of the host")
         return ImagePart()
     found = context.look(path, key, "name an image file that exists")
     if found is not None and found.kind not in ("file", "block"):
         context.mistakes.add(key, f'"{path}" is a {found.kind}', "name an image file")
+        return ImagePart()
+    if found is not None and found.kind == "file" and not reads and is_read_only(found.mount):
+        what = (
+            f"the host's mount at {found.mount.mountpoint} is read-only, and this mount would write to an image in it"
+        )
+        context.mistakes.add(key, what, "write options = { ro = true }")
         return ImagePart()
     return ImagePart(found.path) if found is not None else ImagePart()
 
@@ -84,7 +91,7 @@ def _in_mount(draft: Draft, image: Image, reads: bool, context: Context) -> Imag
         remedy = f'write recursive = true on {source.key}, or image = "{there}", if that is meant'
         if is_covered(source, inner, key, remedy, context):
             return ImagePart()
-        return _part(_on_host(there, key, context), image, key, context)
+        return _part(_on_host(there, key, reads, context), image, key, context)
     fixed = source.filesystem.fixed
     path = source.root.joined(inner)
     context.learn(source.filesystem, path)

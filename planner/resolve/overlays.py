@@ -7,6 +7,7 @@ from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.host_places import is_covered
 from mountplan.planner.resolve.topology import LayerRef, ResolvedNode
+from mountplan.planner.tables.table import is_read_only
 
 MOST = 500  # layers (OVL_MAX_STACK in fs/overlayfs/params.h)
 
@@ -95,7 +96,7 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
         upper, its_work = (context.host.look(one.path).mount for one in (filesystem.upper, filesystem.work))
         if upper.mount_id != its_work.mount_id:
             wrong(f"{key}.work", "the work directory is on another mount than the upper layer", "put both on one")
-        elif "ro" in (*upper.attributes.split(","), *upper.options.split(",")):
+        elif is_read_only(upper):
             what = f"the host's mount at {upper.mountpoint} is read-only, and the upper layer is written to"
             wrong(f"{key}.upper", what, "name a directory that can be written to, or leave upper and work out")
 

@@ -42,6 +42,11 @@ class MountRow(NamedTuple):
     options: str
 
 
+def is_read_only(row: MountRow) -> bool:
+    """True if nothing can be written by way of this mount: it, or its superblock, is read-only."""
+    return "ro" in row.attributes.split(",") or "ro" in row.options.split(",")
+
+
 def row_in_words(row: MountRow, source: str) -> str:
     """What is mounted, in a few words: `ext4 /dev/vda[/srv] rw,relatime`. `source` is what its source is called."""
     source = f" {source}" if source not in ("", row.fstype, "none", UNTOLD) else ""

@@ -23,6 +23,7 @@ HOST = FakeHost(
         "/data/w": "directory",
         **{f"/data/l{number}": "directory" for number in range(501)},
         "/other": "directory",
+        "/ro/img": "file",
         "/ro/up": "directory",
         "/ro/work": "directory",
         "/img": "file",

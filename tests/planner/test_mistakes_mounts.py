@@ -254,6 +254,13 @@ def test_wrong_contents_are_told_with_their_place_and_a_remedy(text: str, key: s
             "leave it out",
         ),
         one(
+            "an image that is written to where nothing can be",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "ext4"\nimage = "/ro/img"\n',
+            "mount[1].image",
+            "the host's mount at /ro is read-only, and this mount would write to an image in it",
+            "write options = { ro = true }",
+        ),
+        one(
             "an image that is written to, twice",
             ROOT + image("/a", 'id = "a"') + image("/b"),
             "mount[2].image",
