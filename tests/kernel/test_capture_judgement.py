@@ -11,8 +11,8 @@ from mountplan import api
 from mountplan.applier.sys import abi, syscalls
 from mountplan.capturing import Capture
 from tests.hosts import InHost, mount
+from tests.kernel.captured_process import held
 from tests.kernel.states import Actor
-from tests.kernel.test_capture_live import held
 from tests.mountflags import MS_BIND, MS_SHARED
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")

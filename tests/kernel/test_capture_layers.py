@@ -1,4 +1,4 @@
-"""Layers of overlays that have moved, alone or together, are found where they are."""
+"""Layers of overlays: found where they are by now, as far as there is anything that tells it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,134 @@ from pathlib import Path
 
 import pytest
 
+from mountplan import api
+from mountplan.applier.build.build import build
+from mountplan.applier.build.build_subjects import of_built
+from mountplan.capturing import Capture, capture_subjects
 from mountplan.planner.capture.captured import CapturedPlace
 from tests.hosts import InHost, mount, umount
-from tests.kernel.test_capture_live import at, captured
+from tests.kernel.captured_process import at, captured
 from tests.kernel.test_road_images import run, squashfs
+from tests.mountflags import MNT_DETACH, MS_BIND
 
 pytestmark = pytest.mark.needs_kernel("set-group", "root")
+
+
+def test_a_directory_of_the_host_is_no_layer_merely_because_it_has_the_name(in_host: InHost) -> None:
+    """Where the upper layer was, is another one now; what the copy changes must not land there."""
+
+    def host() -> Capture:
+        mount("none", "/srv", "tmpfs")
+        for name in ("own/upper", "own/work", "low/entry"):
+            os.makedirs(f"/srv/{name}")
+
+        def act() -> None:
+            mount("none", "/srv/own", "tmpfs")
+            for name in ("upper", "work"):
+                os.mkdir(f"/srv/own/{name}")
+            options = "lowerdir=/srv/low,upperdir=/srv/own/upper,workdir=/srv/own/work"
+            mount("overlay", "/mnt", "overlay", data=options)
+            umount("/srv/own", MNT_DETACH)
+
+        return captured(act)
+
+    capture = in_host(host, identity="root")
+    found = at(capture, "/mnt")
+    assert (CapturedPlace("", "/srv/low"),) == found.layers
+    assert (CapturedPlace("layers-of-mnt", "/upper"), CapturedPlace("layers-of-mnt", "/work")) == (
+        found.upper,
+        found.work,
+    )
+    assert ["/mnt"] == [one.where for one in capture.cautions if "/srv/own/upper" in one.what]
+
+
+def test_what_is_bound_from_an_overlay_is_made_in_the_layer_that_has_it(in_host: InHost) -> None:
+    """Made in the upper one, it would hide the files that `--contents` brings into the lower one."""
+
+    def act() -> None:
+        mount("own", "/mnt", "tmpfs")
+        for name in ("upper", "work", "empty", "low/directory"):
+            os.makedirs(f"/mnt/{name}")
+        for name in ("low/file", "low/directory/other", "here"):
+            Path(f"/mnt/{name}").write_text("text")
+        mount("overlay", "/srv", "overlay", data="lowerdir=/mnt/empty:/mnt/low,upperdir=/mnt/upper,workdir=/mnt/work")
+        mount("/srv/file", "/mnt/here", flags=MS_BIND)
+        mount("none", "/srv/directory", "tmpfs")
+
+    files = at(in_host(lambda: captured(act), identity="root"), "/mnt").files
+    places = [one.path.strip("/") for one in files]
+    assert ["low/directory", "low/file"] == sorted(path for path in places if path.startswith(("low/", "upper/")))
+
+
+def test_an_overlay_is_a_layer_by_a_relative_name_and_has_what_is_bound_from_above(in_host: InHost) -> None:
+    """The directory from which names are relative is known by a layer in another filesystem."""
+
+    def act() -> None:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("layers", "inner", "outer", "here"):
+            os.mkdir(f"/mnt/{name}")
+        mount("own", "/mnt/layers", "tmpfs")
+        for name in ("upper", "work", "a", "b", "c"):
+            os.mkdir(f"/mnt/layers/{name}")
+        Path("/mnt/layers/b/file").write_text("text")
+        Path("/mnt/here/file").touch()
+        os.chdir("/mnt")
+        mount("one", "inner", "overlay", data="lowerdir=layers/a:layers/b")
+        mount("two", "outer", "overlay", data="lowerdir=inner:layers/c,upperdir=layers/upper,workdir=layers/work")
+        mount("outer/file", "here/file", flags=MS_BIND)
+
+    capture = in_host(lambda: captured(act), identity="root")
+    places = [place for place in at(capture, "/mnt/outer").layers if not place.mount.startswith("layers-of")]
+    assert ["/", "/c"] == [place.path for place in places]
+    assert ["b/file"] == [path for one in at(capture, "/mnt/layers").files if "file" in (path := one.path.strip("/"))]
+
+
+def test_hundreds_of_layers_are_found_where_they_have_moved_to(in_host: InHost) -> None:
+    def moved() -> None:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("a", "b", *(f"a/{number}/only{number}" for number in range(200))):
+            os.makedirs(f"/mnt/{name}", exist_ok=True)
+        mount("none", "/srv", "tmpfs")
+        mount("/mnt", "/mnt", flags=MS_BIND)
+        os.chdir("/mnt/a")
+        mount("overlay", "/srv", "overlay", data="lowerdir=" + ":".join(map(str, range(200))))
+        os.rename("/mnt/a", "/mnt/b/c")
+
+    capture = in_host(lambda: captured(moved), identity="root")
+    layers = at(capture, "/srv").layers
+    assert [f"/b/c/{number}" for number in range(200)] == [layer.path for layer in layers]
+    assert [] == [str(one) for one in capture.cautions if one.where == "/srv"]
+
+
+def test_layers_of_the_host_and_of_the_spec_are_found_again_in_one_overlay(in_host: InHost) -> None:
+    """What was built shows the latter by their device."""
+    spec = """format = 1
+name = "state"
+
+[[mount]]
+id = "root"
+target = "/"
+type = "tmpfs"
+[[mount.file]]
+path = "more"
+directory = true
+
+[[mount]]
+target = "/usr"
+type = "overlay"
+layers = ["/usr", { mount = "root", path = "/more" }]
+upper = { mount = "root", path = "/changes" }
+"""
+
+    def host() -> Capture:
+        with build(api.plan(api.load("layers.toml", spec.encode()))) as built:
+            (subject,) = of_built(built)
+            with subject:
+                return capture_subjects([subject], "state")
+
+    one = at(in_host(host, identity="root"), "/usr")
+    assert (CapturedPlace("", "/usr"), CapturedPlace("root", "/more")) == one.layers
+    assert CapturedPlace("root", "/changes") == one.upper
 
 
 def one_overlay() -> None:

@@ -12,8 +12,8 @@ from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys import syscalls
 from tests import cgroup2
 from tests.hosts import InHost, mount, umount, unshare
+from tests.kernel.captured_process import captured
 from tests.kernel.handmade import begin, bind, enter, inhabited, make, own, restored
-from tests.kernel.test_capture_live import captured
 from tests.kernel.test_road_images import run, squashfs
 from tests.mountflags import MS_PRIVATE, MS_RDONLY, MS_SHARED, MS_SLAVE
 
