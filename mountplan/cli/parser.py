@@ -50,11 +50,11 @@ _CALLED_OTHERWISE = {
     "example": "examples init new template",
     "graph": "draw render",
     "import": "convert generate",
-    "ls": "list ps status",
+    "ls": "list ps state status",
     "plan": "dry-run preview",
-    "rm": "clean delete destroy down kill prune remove stop umount unmount",
+    "rm": "clean delete destroy detach down kill prune remove stop umount unmount",
     "run": "chroot sandbox unshare",
-    "show": "cat describe info inspect tree",
+    "show": "cat describe findmnt info inspect tree",
     "watch": "follow monitor trace",
 }
 _OTHER_NAMES = {other: name for name, others in _CALLED_OTHERWISE.items() for other in others.split()}
@@ -65,8 +65,8 @@ _OPTIONS_ELSEWHERE = {
     "--verbose": "apply, run, rm and capture have it, and show each system call; verify has it too",
     "-f": "name the spec without an option; `apply --replace` puts a new build in the place of what has the name",
     "-v": "apply, run, rm and capture have it, and show each system call; verify has it too",
-    "-n": "a name is given with --name",
-    "--name": "apply, capture and import have it",
+    "-n": "apply, capture and import have --name; elsewhere a name stands by itself",
+    "--name": "apply, capture and import have it; elsewhere a name stands by itself",
     "--width": "`graph` has it; elsewhere a terminal's width counts, or COLUMNS=N on one",
     "--pid": "name the process in its place, as in pid:1234",
 }
@@ -80,6 +80,7 @@ _OPTIONS_OF = {
 }
 _ONE_TOO_MANY = {
     "apply": "; what --live changes is said by --name NAME or --pid N",
+    "ls": "; `mountplan show NAME` tells of one",
     "explain": "; ask about a path by --mount, --unmount or --why",
 }
 _FOR_SET = ("--param", "--parameter", "--parameters", "--var", "--variable", "--define", "-D", "-p")
