@@ -202,7 +202,8 @@ class Walks:
     def ends_of(self, paths: Column) -> Column:
         """end_of() of each."""
         at = self._at
-        common = _common_directory(min(paths), max(paths))
+        texts = list(map(str, paths))  # as a TargetPath has an order of its own
+        common = _common_directory(min(texts), max(texts))
         if not any(mountpoint.startswith(f"{common}/") for _, mountpoint in at):  # nothing is mounted in there
             return AlikeColumn(self.end_of(common or "/"), len(paths))
         above = self._above = self._above or {mountpoint.rpartition("/")[0] for _, mountpoint in at}
