@@ -144,7 +144,7 @@ def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace, room
     if done.outcome == "stands":
         again = "compared" if left_out else "verified"
         told = f'"{name}" stands already, and was {again} again: {mounts}{left_out_words(left_out)}\n'
-        return told + left_out_text(left_out) + then
+        return told + wrapped_text(left_out_text(left_out), room) + then
     what = "Built and kept" if done.outcome == "kept" else "Built anew, and put in the place of"
     counts = f"{mounts}{left_out_words(left_out)}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
     notices = notices_text(done.notices) if args.verbose else ""

@@ -52,6 +52,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """
     from mountplan.cli.sign_of_life import sign_of_life
     from mountplan.inputs import label_of, refuse_one_stream_twice
+    from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.left_out_text import left_out_data, left_out_text, left_out_words
     from mountplan.planner.render.problems import mistake_data, mistakes_text
     from mountplan.planner.render.words import count
@@ -77,9 +78,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         if mistakes:
             output.error(mistakes_text(mistakes, everything=args.all) + "\n", {})
         elif not output.quiet:
-            output.result(
-                f"{visible(label_of(name))}: no mistakes{left_out_words(left_out)}\n{left_out_text(left_out)}"
-            )
+            output.result(f"{visible(label_of(name))}: no mistakes{left_out_words(left_out)}\n")
+            output.result(wrapped_text(left_out_text(left_out), output.room))
     total = sum(len(one.mistakes) for _, one in found if not one.refused)
     if total and not output.quiet:
         wrong = sum(1 for _, one in found if one.mistakes and not one.refused)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mountplan.planner.plan.plan import ExpectedNamespace, Plan
 from mountplan.planner.plan.steps import MakeSeed, MakeUserNamespace
 from mountplan.planner.render.altered_text import altered_lines
-from mountplan.planner.render.fitting import fitted, wrapped
+from mountplan.planner.render.fitting import fitted, wrapped, wrapped_text
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.lane_text import MOST_DRAWN, lane_text
 from mountplan.planner.render.plan_lanes import plan_sharing
@@ -81,7 +81,7 @@ def plan_text(
     if plan.expected.left_out:
         from mountplan.planner.render.left_out_text import left_out_text
 
-        blocks.append([left_out_text(plan.expected.left_out).rstrip()])
+        blocks.append([wrapped_text(left_out_text(plan.expected.left_out), room).rstrip()])
     if plan.requirements and steps:
         blocks.append(["Needs", *_indented(requirement_lines(plan, inner))])
     elif plan.requirements:

@@ -71,10 +71,15 @@ def test_sentences_are_wrapped_between_words(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text(table)
     other.write_text(table + "".join(f"{number} 1 0:2 / /{number} rw - tmpfs tmpfs rw\n" for number in (2, 3)))
+    spec = tmp_path / "masked.toml"
+    masks = ", ".join(f'{{ path = "no{number}", optional = true }}' for number in range(9))
+    spec.write_text(f'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\nmask = [{masks}]\n')
     doctor = subprocess.run([sys.executable, "-m", "mountplan", "doctor"], cwd=CHECKOUT, capture_output=True)
     texts = [
         on_terminal("diff", f"mountinfo:{one}", f"mountinfo:{other}", columns=40, status=1),
         on_terminal("example", columns=40),
+        on_terminal("plan", str(spec), columns=40).partition("Left out")[2],
+        on_terminal("check", str(spec), columns=40).partition("Left out")[2],
         on_terminal("doctor", columns=40, status=doctor.returncode),  # an ordinary user may lack some features
     ]
     for text in texts:
