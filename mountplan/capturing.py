@@ -11,7 +11,7 @@ from mountplan.applier.keep import kept
 from mountplan.applier.observe.live_facts import LiveFacts
 from mountplan.applier.observe.locks import find_locks, owner_of
 from mountplan.applier.observe.observe import observe, refused_table
-from mountplan.applier.observe.removed_names import ThereAgain, with_own_names
+from mountplan.applier.observe.removed_names import OwnNames, with_own_names
 from mountplan.applier.observe.subjects import Subject, of_file, of_process, of_tree
 from mountplan.capture_judgement import judge_capture
 from mountplan.operands import as_specs_have_it, view_of
@@ -114,7 +114,8 @@ def capture_subjects(
     views = [view_of("", whole) for whole in wholes]
     based = [without_base(whole.table) for whole in wholes]
     bare = [table for table, _ in based]
-    tables, again = with_own_names(subjects, bare, {row.device for row in host.rows})
+    own = with_own_names(subjects, bare, {row.device for row in host.rows})
+    tables = own.tables
     for subject, whole, table, (_, seeds) in zip(subjects, wholes, tables, based, strict=True):
         label = names.take(subject.name)
         owner, locks = _owner(subject, table) if len(subjects) > 1 else (None, {})
@@ -129,7 +130,7 @@ def capture_subjects(
         cautions += [*more, *_cautions_of_removed(captured, tables, facts)]
     else:
         cautions += _cautions_of_files(captured, facts, several=len(subjects) > 1)
-    cautions += [*captured.cautions, *_cautions_of_ways(captured, tables, again)]
+    cautions += [*captured.cautions, *_cautions_of_names(captured, own)]
     cautions += _cautions_of_others(captured, tables, facts)
     text = write_spec(captured, ["Written by `mountplan capture`."])
     if check:
@@ -168,14 +169,17 @@ def _cautions_of_removed(captured: Captured, tables: Sequence[MountTable], facts
     return cautions
 
 
-def _cautions_of_ways(
-    captured: Captured, tables: Sequence[MountTable], again: Sequence[ThereAgain]
-) -> Iterator[Caution]:
-    """Say which directories the copy has again, since what was removed is made in them before it is removed."""
-    for one in again:
-        row = tables[one.space].by_id()[one.mount]
-        where = f"{captured.namespaces[one.space].name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
-        yield Caution(where, f"{one.path} was removed, and is there again, as what it shows is made in there")
+def _cautions_of_names(captured: Captured, own: OwnNames) -> Iterator[Caution]:
+    """Say what differs where the name of what is shown was removed: the copy has it made, and removes it again."""
+
+    def where(space: int, mount: int) -> str:
+        target = own.tables[space].by_id()[mount].mountpoint
+        return f"{captured.namespaces[space].name}:{target}" if len(own.tables) > 1 else target
+
+    for space, mount, path in own.again:
+        yield Caution(where(space, mount), f"{path} was removed, and is there again, as what it shows is made in there")
+    for space, mount in own.linked:
+        yield Caution(where(space, mount), "its name was removed, and it has others; the copy shows a file without any")
 
 
 def _cautions_of_others(captured: Captured, tables: Sequence[MountTable], facts: LiveFacts) -> Iterator[Caution]:

@@ -42,6 +42,7 @@ SENTENCES = {
     "; do not build it while this one is still mounted": "If the changes of an overlay go to a directory of the host",
     "what its root does not show is missing: ": "the mounts that the root of a process does not show",
     "without --contents the copy has not what is in its root, and runs no programs: ": "A root in memory loses",
+    "its name was removed, and it has others; the copy shows a file without any": "The other names of a file",
     " was removed, and is there again, as what it shows is made in there": "A directory that was removed together with",
     ": it cannot be looked into": "the files of a filesystem of which a copy cannot be had",
     "contents: it will be empty, as it was removed from an overlay, and no directory has it": (

@@ -6,6 +6,7 @@ So it is captured under a name of its own. Otherwise the copy would show one for
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
 
@@ -22,6 +23,16 @@ _Place = tuple[str, str]  # device, path in its filesystem
 _INSIDE = "/."  # of a path, if it is a directory's
 
 
+class OwnNames(NamedTuple):
+    """Tables in which no two things have one name; which directories a copy makes for these names and has again; and
+    which mounts (number of the namespace, id) show what was removed and has other names.
+    """
+
+    tables: list[MountTable]
+    again: list[ThereAgain]
+    linked: list[tuple[int, int]]
+
+
 class ThereAgain(NamedTuple):
     """A directory that was removed with what a mount (number of its namespace, id) still shows, and comes back."""
 
@@ -30,14 +41,10 @@ class ThereAgain(NamedTuple):
     path: str
 
 
-def with_own_names(
-    subjects: Sequence[Subject], tables: Sequence[MountTable], devices: Collection[str]
-) -> tuple[list[MountTable], list[ThereAgain]]:
-    """The tables, in which no two things have one name, and which directories a copy has to make for these names.
-    `devices` are of filesystems that matter not.
-    """
+def with_own_names(subjects: Sequence[Subject], tables: Sequence[MountTable], devices: Collection[str]) -> OwnNames:
+    """`devices` are of filesystems that matter not."""
     if not any(row.root.endswith(DELETED) and row.device not in devices for table in tables for row in table.rows):
-        return list(tables), []
+        return OwnNames(list(tables), [], [])
     # The order of the tree is the same in a copy, and so are the names.
     removed = [
         [row for row in MountTree(table).rows if row.root.endswith(DELETED) and row.device not in devices]
@@ -46,12 +53,16 @@ def with_own_names(
     things: dict[_Place, dict[int, str]] = {}  # by inode, what to call them
     taken = {place for table in tables for place in _alive(table)}
     inodes: dict[tuple[int, int], int] = {}
+    linked: list[tuple[int, int]] = []
     for space, rows in enumerate(removed):
         answers = look(subjects[space], tables[space], [row.mount_id for row in rows], _inode)
-        for row, inode in zip(rows, answers, strict=True):
+        for row, answer in zip(rows, answers, strict=True):
+            inode, has_names = answer or (0, False)  # what cannot be seen is taken for one and the same
             place = row.device, row.root.removesuffix(DELETED)
-            inodes[space, row.mount_id] = inode or 0  # what cannot be seen is taken for one and the same
-            things.setdefault(place, {}).setdefault(inode or 0, place[1])
+            inodes[space, row.mount_id] = inode
+            things.setdefault(place, {}).setdefault(inode, place[1])
+            if has_names:
+                linked.append((space, row.mount_id))
     above = {(device, one) for device, path in things for one in TargetPath(path).ancestors() if one != "/"}
     there = set(_found(subjects, tables, {*things, *above, *((device, path + _INSIDE) for device, path in above)}))
     taken |= there
@@ -68,7 +79,7 @@ def with_own_names(
         MountTable(tuple(_renamed(row, things, inodes.get((space, row.mount_id))) for row in table.rows))
         for space, table in enumerate(tables)
     ]
-    return renamed, list(_there_again(renamed, things, there))
+    return OwnNames(renamed, list(_there_again(renamed, things, there)), linked)
 
 
 def _there_again(
@@ -142,9 +153,12 @@ def _shows(row: MountRow, path: str) -> bool:
     return not row.root.endswith(DELETED) and path != row.root and TargetPath(path).is_under(row.root)
 
 
-def _inode(path: bytes, mount: int, _: int) -> int | None:
+def _inode(path: bytes, mount: int, _: int) -> tuple[int, bool] | None:
+    """The inode, and whether it has names; a directory has none but that which is removed."""
     try:
         found, _, _, _, is_root = syscalls.stat_root(abi.AT_FDCWD, path)
-        return os.lstat(path).st_ino if found == mount and is_root else None
+        status = os.lstat(path)
     except OSError:
         return None
+    has_names = status.st_nlink > 0 and not stat.S_ISDIR(status.st_mode)
+    return (status.st_ino, has_names) if found == mount and is_root else None

@@ -54,6 +54,7 @@ TOLD = (
     "new empty directories stand in",
     "what comes of that is undefined",
     "is there again",
+    "its name was removed, and it has others",
     DIFFERS,
     ADRIFT,
 )

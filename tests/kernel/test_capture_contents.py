@@ -173,6 +173,23 @@ def test_an_empty_directory_that_comes_back_for_what_was_removed_in_it_is_told(i
     assert [what] == in_host(script, identity="root")
 
 
+def test_of_a_file_that_is_shown_by_a_removed_name_and_has_another_one_that_is_told(in_host: InHost) -> None:
+    """What is written to one of them is in the other; not so in the copy."""
+
+    def script() -> list[str]:
+        with alive(Path("/mnt")) as (one, root):
+            for name in ("kept", "at"):
+                (root / name).touch()
+            (root / "removed").hardlink_to(root / "kept")
+            one.carry_out(Act(0, "bind file", ("/removed", "/at")))
+            (root / "removed").unlink()
+            with of_process(one.pids[0]) as subject:
+                return said(capture_subjects([subject], "state"))
+
+    what = "its name was removed, and it has others; the copy shows a file without any"
+    assert [f"/at: {what}"] == in_host(script, identity="root")
+
+
 def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
     """Files below a mountpoint, in a file that is one, and in a filesystem that another one is upon."""
 
