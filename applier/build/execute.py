@@ -64,7 +64,7 @@ def load_what_is_needed(steps: Steps) -> None:
     if namespace_files(steps):
         __import__("mountplan.applier.sys.held_namespaces")
     made = columns_of_kind(steps, s.MakeFilesystem)
-    if any(of(fstype).instances == "machine" for fstype in set(made["fstype"])):
+    if any(of(fstype).instances in ("machine", "hierarchy") for fstype in set(made["fstype"])):
         __import__("mountplan.applier.sys.machine_instances")
     if len(steps) >= LEAST * LONGEST:
         syscalls.load_loop()

@@ -238,6 +238,10 @@ class LinuxKernel:
         if takes_plain_calls(fstype, options):
             with self._context(fstype, source, options) as context:
                 return self._create(context)
+        if of(fstype).instances == "hierarchy":
+            from mountplan.applier.sys.machine_instances import check_hierarchy
+
+            check_hierarchy(options)
         if not self.present:
             return self._maybe_present(fstype, source, options)
         from mountplan.applier.sys.machine_instances import leaving, setting_no_flags

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.tables.instances import given_again, shown, unlike
+from mountplan.planner.tables.instances import given_again, hierarchy_of, shown, unlike
 from mountplan.planner.tables.mountinfo import parse_mountinfo
 from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import MountRow
@@ -56,6 +56,20 @@ def leaving(fstype: str, options: Pairs) -> Pairs:
         log = f"there is one {fstype} on the machine, which has {there}: {words} would be set for all its mounts"
         raise KernelRefusal(errno.EBUSY, "fsconfig", (log,))
     return () if sets_nothing else given_again(there)
+
+
+def check_hierarchy(options: Pairs) -> None:
+    """Raise KernelRefusal (EBUSY) if a cgroup mounted with `options` would be a hierarchy that the machine has not.
+
+    It would be in /proc/PID/cgroup of every process, and take its controllers from the cgroup2.
+    """
+    asked = hierarchy_of(name if value is True else f"{name}={value}" for name, value in options) - {"none"}
+    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        if any(asked == set(line.split(":", 2)[1].split(",")) for line in file):
+            return
+    words = ", ".join(sorted(asked)) or "all controllers"
+    log = f"no cgroup hierarchy of the machine is made of {words}: a new one would take them from all its processes"
+    raise KernelRefusal(errno.EBUSY, "fsconfig", (log,))
 
 
 @contextmanager

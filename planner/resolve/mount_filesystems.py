@@ -254,16 +254,11 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
         context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)
 
 
-# What mountinfo shows of a cgroup hierarchy besides what it is made of: its controllers, or its name.
-_OF_ANY_HIERARCHY = frozenset({"rw", "ro", "xattr", "clone_children", "cpuset_v2_mode", "favordynmods"})
-
-
 def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
     """A cgroup hierarchy (v1) that the machine does not have yet takes its controllers from all processes."""
-    asked = {name if value is True else f"{name}={value}" for name, value in options} - _OF_ANY_HIERARCHY
-    there = [
-        set(row.options.split(",")) - _OF_ANY_HIERARCHY for row in context.host.table.rows if row.fstype == "cgroup"
-    ]
+    asked = instances.hierarchy_of(name if value is True else f"{name}={value}" for name, value in options)
+    rows = context.host.table.rows
+    there = [instances.hierarchy_of(row.options.split(",")) for row in rows if row.fstype == "cgroup"]
     if asked in there:
         return
     made_of = ", ".join(sorted(asked)) or "all controllers"

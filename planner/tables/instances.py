@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # What security modules show, and choose by themselves: it is not given. A label may have commas in it.
 _OF_SECURITY = frozenset({"seclabel", "context", "fscontext", "defcontext", "rootcontext"})
+# What mountinfo shows of a cgroup hierarchy besides what it is made of.
+_OF_ANY_HIERARCHY = frozenset({"rw", "ro", "xattr", "clone_children", "cpuset_v2_mode", "favordynmods"})
 _LABEL = regex('"[^"]*"')
 
 
@@ -40,6 +42,11 @@ def given_again(there: str) -> Pairs:
         if name and name != "rw" and name not in _OF_SECURITY and not name.startswith("smackfs"):
             pairs.append((unescape(name), unescape(value) if equals else True))
     return tuple(pairs)
+
+
+def hierarchy_of(options: Iterable[str]) -> set[str]:
+    """What a cgroup hierarchy (v1) with these options is made of: its controllers, or its name."""
+    return set(options) - _OF_ANY_HIERARCHY
 
 
 def place_of(fstype: str) -> str:

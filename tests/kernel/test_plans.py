@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mountplan import api
-from mountplan.planner.errors import PlanRefused
+from mountplan.planner.errors import PlanRefused, StepRefused
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan
@@ -162,6 +162,31 @@ def test_the_same_plan_unaltered_is_carried_out(in_host: InHost, tmp_path: Path)
         return *codes, before == machine()
 
     assert (0, 0, True) == in_host(lambda: on_a_host(script), identity="root", reach=[tmp_path])
+
+
+@pytest.mark.needs_kernel("fs:cgroup")
+@pytest.mark.parametrize("fstype", ["cgroup", "cpuset"])
+def test_a_plan_makes_no_cgroup_hierarchy_that_the_machine_does_not_have(fstype: str, in_host: InHost) -> None:
+    """Every process of the machine would be in it. Of a spec, `check` tells that; of a plan, nothing did."""
+    words = (("none", True), ("name", "mountplan-test"))
+    plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/g"\ntype = "ramfs"\n')
+    steps = tuple(
+        step._replace(fstype=fstype, options=words)
+        if isinstance(step, s.MakeFilesystem) and step.fstype == "ramfs"
+        else step
+        for step in plan.steps
+    )
+    filesystems = tuple(
+        one._replace(fstype=fstype, options=words) if one.fstype == "ramfs" else one
+        for one in plan.expected.filesystems
+    )
+    altered = plan._replace(steps=steps, expected=plan.expected._replace(filesystems=filesystems))
+
+    def script() -> None:
+        api.build_and_forget(altered)
+
+    with pytest.raises(StepRefused, match="no cgroup hierarchy of the machine is made of name=mountplan-test"):
+        in_host(script, identity="root")
 
 
 @pytest.mark.needs_kernel("idmap-tmpfs", "device-nodes")
