@@ -1,4 +1,4 @@
-"""`mountplan run FILE [-- COMMAND...]` without argparse, which takes as long as building a small tree does."""
+"""`mountplan run FILE [-- COMMAND...]` and `check FILE...` without argparse: that takes as long as a small tree."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-# What parser.py and run_cmd.py give for `run FILE`; a test compares them.
-DEFAULTS: dict[str, Any] = {
-    "command": "run",
-    "settings": None,
-    "no_cache": False,
-    "rootless": "auto",
-    "max_mounts": None,
-    "timeout": TIMEOUT,
-    "namespace": "",
-    "json_status_fd": None,
-    "verbose": False,
-    "extra": [],
+# What parser.py, run_cmd.py and check_cmd.py give for files alone; a test compares them.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "run": {
+        "settings": None,
+        "no_cache": False,
+        "rootless": "auto",
+        "max_mounts": None,
+        "timeout": TIMEOUT,
+        "namespace": "",
+        "json_status_fd": None,
+        "verbose": False,
+        "extra": [],
+    },
+    "check": {"settings": None, "rootless": "auto", "all": False},
 }
 
 
@@ -32,7 +34,12 @@ class Arguments:
 
 
 def parse(words: list[str]) -> argparse.Namespace | None:
-    """The arguments, if `words` are `run FILE` and nothing else; otherwise None: then argparse knows."""
-    if len(words) != 2 or words[0] != "run" or (words[1].startswith("-") and words[1] != "-"):
+    """The arguments, if `words` are `run FILE` or `check FILE...` and nothing else; otherwise None: argparse knows."""
+    command, *files = words
+    if command not in DEFAULTS or not files or any(one.startswith("-") and one != "-" for one in files):
         return None
-    return Arguments({**DEFAULTS, "spec": words[1]})  # type: ignore[return-value]
+    if command == "check":
+        return Arguments({**DEFAULTS[command], "command": command, "specs": files})  # type: ignore[return-value]
+    if len(files) > 1:
+        return None
+    return Arguments({**DEFAULTS[command], "command": command, "spec": files[0]})  # type: ignore[return-value]

@@ -177,11 +177,10 @@ def test_wrong_usage_as_json(run: Command) -> None:
     assert {"code": "usage", "exit_status": 2}.items() <= ended.json()["error"].items()
 
 
-@pytest.mark.parametrize("name", ["x.toml", "-", "./plan.json"])
-def test_the_quick_way_to_run_gives_the_arguments_that_the_parser_gives(name: str) -> None:
+@pytest.mark.parametrize("words", ["run x.toml", "run -", "run ./plan.json", "check x.toml", "check - y.toml"])
+def test_the_quick_way_gives_the_arguments_that_the_parser_gives(words: str) -> None:
     """Two ways to read one command line must not come to differ."""
-    quickly = without_argparse.parse(["run", name])
-    assert vars(make_parser().parse_args(["run", name])) == vars(quickly)
+    assert vars(make_parser().parse_args(words.split())) == vars(without_argparse.parse(words.split()) or object())
 
 
 LINES = {
