@@ -12,9 +12,10 @@ import pytest
 
 from mountplan.applier.observe import facts
 from mountplan.applier.observe.facts import LiveHost
+from mountplan.applier.observe.listings import entries_of
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.refusal import KernelRefusal
-from tests.hosts import CHECKOUT, CLONE_NEWNS, InHost, mount, unshare
+from tests.hosts import CHECKOUT, CLONE_NEWNS, NOBODY, InHost, mount, unshare
 from tests.mountflags import MS_BIND
 
 
@@ -220,3 +221,19 @@ def test_the_kernel_tells_which_options_it_takes_before_anything_is_made(
     fstype: str, name: str, value: str | bool, said: str, in_host: InHost
 ) -> None:
     assert said == in_host(lambda: LiveHost().refused_option(fstype, name, value), identity="root")
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_directory_is_listed_for_who_may_pass_it_by_the_ids_that_act(in_host: InHost, tmp_path: Path) -> None:
+    """A set-user-ID program has others than its caller."""
+    (tmp_path / "mine").mkdir(mode=0o744)
+    (tmp_path / "mine" / "file").touch()
+
+    def host() -> tuple[object, object]:
+        os.chown(tmp_path / "mine", 0, 0)
+        os.setresuid(NOBODY, 0, 0)
+        acting = entries_of(str(tmp_path / "mine"), 1)
+        os.setresuid(0, NOBODY, 0)
+        return acting, entries_of(str(tmp_path / "mine"), 1)
+
+    assert ({"file": "file"}, None) == in_host(host, identity="root")

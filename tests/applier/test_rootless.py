@@ -164,9 +164,10 @@ def test_lines_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
     file.write_text(
         f"# comment\nroot:1:2\n{NOBODY}:1:2:3\n{NOBODY}:-1:5\n{NOBODY}:1000:0x5\n{NOBODY}:4294967290:9\n"
         f"{NOBODY}:100:5\nnobody:300:6\n\xe9:1:1\n{NOBODY}::\n{NOBODY}:\u0663:1\n"
+        f"{NOBODY}:4294967290:5\n{NOBODY}:4294967291:5\n"  # 4294967295 is no id
     )
     kind = subids.UIDS._replace(ranges=str(file))
-    assert ((100, 5), (300, 6)) == subids.ranges_of(NOBODY, kind)
+    assert ((100, 5), (300, 6), (4294967290, 5)) == subids.ranges_of(NOBODY, kind)
     assert () == subids.ranges_of(NOBODY, kind._replace(ranges=str(tmp_path / "none")))
 
 
