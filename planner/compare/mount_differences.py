@@ -299,7 +299,7 @@ def _only(found: _Space, forest: Forest, at: int, known: Container[int]) -> Diff
 
 def _what(forest: Forest, at: int, known: Container[int]) -> str:
     """A mount that the other side does not have, and how many on it that it does not have either."""
-    where = f" on {_parent(forest, at)}" if forest.parents[at] != OUTSIDE else ""
+    where = f", on the {_parent(forest, at)}" if forest.parents[at] != OUTSIDE else ""
     below = [at]
     for one in below:
         below += [child for child in forest.children.get(one, ()) if child not in known]

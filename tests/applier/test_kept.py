@@ -313,8 +313,8 @@ def test_a_changed_spec_is_refused_and_the_differences_are_told(in_host: InHost)
         return [difference[:4] for difference in caught.value.differences]
 
     differences = in_host(on_run(script), identity="root")
-    missing = ("/opt", "mount", "tmpfs on tmpfs at /", "no mount")
-    assert [missing, ("/srv", "mount", "none", "tmpfs on tmpfs at /")] == differences
+    missing = ("/opt", "mount", "tmpfs, on the tmpfs at /", "no mount")
+    assert [missing, ("/srv", "mount", "none", "tmpfs, on the tmpfs at /")] == differences
 
 
 def test_a_change_that_shows_in_no_mount_is_told_by_the_steps(in_host: InHost) -> None:

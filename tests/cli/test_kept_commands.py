@@ -155,7 +155,7 @@ def test_enter_runs_the_command_inside_and_ends_as_it_does(on_host: Callable[...
         (["rm"], "name what is to be removed, or say --all"),
         (["rm", "--all", "x"], "name what is to be removed, or --all, not both"),
         (["apply", "--forget", "--replace", "SPEC"], "--forget keeps nothing: leave out --name and --replace"),
-        (["ls", "x"], "ls takes no arguments: 'x' is one too many"),
+        (["ls", "x"], "ls takes no arguments: 'x' is one too many; `mountplan show NAME` tells of one"),
     ],
 )
 def test_wrong_usage_is_told_with_a_way_out(words: list[str], message: str, in_host: InHost) -> None:

@@ -126,7 +126,7 @@ def put(place: str, options: str) -> None:
 
 ONE = "with left:/a, right:/a"
 CHANGES: dict[str, tuple[Callable[[], None], Told]] = {
-    "umount": (lambda: umount("/d"), [("/d", "mount", "tmpfs on tmpfs at /", "no mount")]),
+    "umount": (lambda: umount("/d"), [("/d", "mount", "tmpfs, on the tmpfs at /", "no mount")]),
     "remount": (
         lambda: mount("", "/b", flags=MS_REMOUNT | MS_BIND | MS_RDONLY),
         [("/b", "attributes", "rw,relatime", "ro,relatime")],
@@ -140,7 +140,7 @@ CHANGES: dict[str, tuple[Callable[[], None], Told]] = {
     "unbindable": (lambda: mount("", "/p", flags=MS_UNBINDABLE), [("/p", "unbindable", "no", "yes")]),
     "one more peer": (
         lambda: mount("/a", "/free", flags=MS_BIND),
-        [("/free", "mount", "none", "tmpfs on tmpfs at /")],
+        [("/free", "mount", "none", "tmpfs, on the tmpfs at /")],
     ),
     "another group": (join_c, [("/b", "peer group", ONE, "with left:/c")]),
     "another filesystem": (lambda: put("/p/q", "size=8k"), [("/p/q", "option size", "not set", "8k")]),
@@ -156,12 +156,12 @@ CHANGES: dict[str, tuple[Callable[[], None], Told]] = {
             ("/e", "master", "of left:/a, left:/b, right:/a", "none"),
         ],
     ),
-    "on top": (lambda: mount("top", "/p", "ramfs"), [("/p", "mount", "none", "ramfs on tmpfs at /p")]),
+    "on top": (lambda: mount("top", "/p", "ramfs"), [("/p", "mount", "none", "ramfs, on the tmpfs at /p")]),
     "move": (
         lambda: mount("/p", "/free", flags=MS_MOVE),
         [
-            ("/p", "mount", "tmpfs on tmpfs at /, and 1 more upon it", "no mount"),
-            ("/free", "mount", "none", "tmpfs on tmpfs at /, and 1 more upon it"),
+            ("/p", "mount", "tmpfs, on the tmpfs at /, and 1 more upon it", "no mount"),
+            ("/free", "mount", "none", "tmpfs, on the tmpfs at /, and 1 more upon it"),
         ],
     ),
 }

@@ -161,7 +161,7 @@ def test_a_mount_that_nobody_asked_for_is_an_error() -> None:
     less = namespace._replace(mounts=namespace.mounts[:1])
     with pytest.raises(VerificationFailed) as caught:
         api.build_and_forget(plan._replace(expected=plan.expected._replace(namespaces=(less,))))
-    assert [("/a", "mount", "none", "tmpfs on tmpfs at /")] == [
+    assert [("/a", "mount", "none", "tmpfs, on the tmpfs at /")] == [
         tuple(difference[:4]) for difference in caught.value.differences
     ]
 

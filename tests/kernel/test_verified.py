@@ -124,7 +124,7 @@ def test_what_is_mounted_below_a_slave_from_inside_is_no_arrival(in_host: InHost
     assert ("drifted", ["/s/d"], []) == first
     assert ("drifted", ["/a/e", "/s/d"], ["/s/e"]) == second
     assert ("drifted", ["/a/e", "/s/d", "/s/e", "/s/f"], ["/s/e"]) == (third[0], sorted(third[1]), third[2])
-    assert ["tmpfs on tmpfs at /s"] == found, "and what was mounted upon it is no part of it"
+    assert ["tmpfs, on the tmpfs at /s"] == found, "and what was mounted upon it is no part of it"
 
 
 def test_what_the_host_mounts_on_its_peer_has_arrived_and_what_is_mounted_inside_has_not(in_host: InHost) -> None:

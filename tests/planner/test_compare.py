@@ -86,11 +86,11 @@ def test_a_root_that_was_removed_is_not_what_was_wanted_unless_that_was_wanted()
 
 def test_a_missing_mount_is_told_once_and_not_what_would_stand_on_it() -> None:
     predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a"), row(3, 2, "/a/b", device="=fs:b"))
-    assert [("/a", "mount", "tmpfs on tmpfs at /, and 1 more upon it", "no mount")] == drift(predicted, FOUND)
+    assert [("/a", "mount", "tmpfs, on the tmpfs at /, and 1 more upon it", "no mount")] == drift(predicted, FOUND)
 
 
 def test_a_mount_that_is_not_in_the_plan_is_a_difference() -> None:
-    assert [("/x", "mount", "none", "tmpfs on tmpfs at /")] == drift(
+    assert [("/x", "mount", "none", "tmpfs, on the tmpfs at /")] == drift(
         wanted(ROOT), FOUND, row(71, 70, "/x", device="0:51")
     )
 
@@ -275,7 +275,7 @@ def test_namespaces_go_by_their_names_and_where_those_differ_by_their_order() ->
 def test_of_a_side_with_fewer_namespaces_those_of_one_name_are_compared() -> None:
     table, more = MountTable((FOUND,)), MountTable((FOUND, row(71, 70, "/a")))
     told = differences((View("one", table), View("two", table)), (View("two", more),), None)
-    assert [("", "namespaces", "one, two", "two"), ("/a", "mount", "none", "tmpfs on tmpfs at /")] == [
+    assert [("", "namespaces", "one, two", "two"), ("/a", "mount", "none", "tmpfs, on the tmpfs at /")] == [
         found[:4] for found in told
     ]
     told = differences((View("", table),), (View("", more), View("", table)), None)
@@ -285,7 +285,7 @@ def test_of_a_side_with_fewer_namespaces_those_of_one_name_are_compared() -> Non
 def test_a_single_mount_is_found_in_a_stack_by_what_it_shows() -> None:
     predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:a", fstype="ramfs", source="ramfs"))
     below, above = row(71, 70, "/a", device="0:51"), row(72, 71, "/a", device="0:52", fstype="ramfs", source="ramfs")
-    assert [("/a", "mount", "none", "tmpfs on tmpfs at /")] == drift(predicted, FOUND, below, above)
+    assert [("/a", "mount", "none", "tmpfs, on the tmpfs at /")] == drift(predicted, FOUND, below, above)
 
 
 def test_what_the_kernel_shows_in_another_form_is_told_beside_what_differs() -> None:
