@@ -12,7 +12,9 @@ from mountplan import api, pipeline
 from mountplan.applier.build.build import Built
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.steps import MakeFilesystem
 from mountplan.planner.tables.mountinfo import parse_mountinfo
+from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import MountRow, MountTable
 from tests.hosts import run_in_child
 
@@ -51,6 +53,21 @@ peer_group = "shared"
 def plan_of(text: str) -> Plan:
     """The plan for a spec's text, on this machine; the line `format = 1` goes without saying."""
     return api.plan(parse_spec(b"format = 1\n" + text.encode(), "test.toml"))
+
+
+def with_type(plan: Plan, fstype: str, other: str, options: Pairs) -> Plan:
+    """`plan` with what was of the type `fstype` as another one with these options: what no spec comes to, perhaps."""
+    steps = tuple(
+        step._replace(fstype=other, options=options)
+        if isinstance(step, MakeFilesystem) and step.fstype == fstype
+        else step
+        for step in plan.steps
+    )
+    filesystems = tuple(
+        one._replace(fstype=other, options=options) if one.fstype == fstype else one
+        for one in plan.expected.filesystems
+    )
+    return plan._replace(steps=steps, expected=plan.expected._replace(filesystems=filesystems))
 
 
 class Tree:

@@ -49,6 +49,12 @@ def hierarchy_of(options: Iterable[str]) -> set[str]:
     return set(options) - _OF_ANY_HIERARCHY
 
 
+def is_hierarchy(asked: Pairs, rows: Iterable[MountRow]) -> bool:
+    """True if one of `rows` shows the cgroup hierarchy (v1) that `asked` is made of."""
+    made_of = hierarchy_of(name if value is True else f"{name}={value}" for name, value in asked)
+    return any(made_of == hierarchy_of(row.options.split(",")) for row in rows if row.fstype == "cgroup")
+
+
 def place_of(fstype: str) -> str:
     """What has one instance of the type, in words."""
     kind = of(fstype).instances

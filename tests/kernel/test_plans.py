@@ -18,7 +18,7 @@ from tests.hosts import InHost, mount
 from tests.kernel.model_fuzz import in_children
 from tests.kernel.plan_fuzz import search
 from tests.mountflags import MS_REC, MS_SHARED
-from tests.trees import ROOT, plan_of
+from tests.trees import ROOT, plan_of, with_type
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
 
@@ -168,19 +168,8 @@ def test_the_same_plan_unaltered_is_carried_out(in_host: InHost, tmp_path: Path)
 @pytest.mark.parametrize("fstype", ["cgroup", "cpuset"])
 def test_a_plan_makes_no_cgroup_hierarchy_that_the_machine_does_not_have(fstype: str, in_host: InHost) -> None:
     """Every process of the machine would be in it. Of a spec, `check` tells that; of a plan, nothing did."""
-    words = (("none", True), ("name", "mountplan-test"))
     plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/g"\ntype = "ramfs"\n')
-    steps = tuple(
-        step._replace(fstype=fstype, options=words)
-        if isinstance(step, s.MakeFilesystem) and step.fstype == "ramfs"
-        else step
-        for step in plan.steps
-    )
-    filesystems = tuple(
-        one._replace(fstype=fstype, options=words) if one.fstype == "ramfs" else one
-        for one in plan.expected.filesystems
-    )
-    altered = plan._replace(steps=steps, expected=plan.expected._replace(filesystems=filesystems))
+    altered = with_type(plan, "ramfs", fstype, (("none", True), ("name", "mountplan-test")))
 
     def script() -> None:
         api.build_and_forget(altered)

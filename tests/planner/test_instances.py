@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mountplan import api
+from mountplan.planner.errors import PlanRefused
 from mountplan.planner.fstypes import ROWS, of
 from mountplan.planner.tables.instances import given_again, shown
 from tests.fakes import FakeHost, host_mount
 from tests.planner.mistakes import ROOT
+from tests.trees import plan_of, with_type
 
 HOST = FakeHost(
     {},
@@ -131,3 +133,24 @@ def test_what_is_in_memory_is_made_anew_and_is_on_no_device() -> None:
     assert [] == [one.name for one in ROWS if one.in_memory and one.on_device]
     kernels = {one.name for one in ROWS if one.begins == "filled"}
     assert {"cgroup", "cpuset", "nsfs"} == {name for name in kernels if not of(name).in_memory}
+
+
+@pytest.mark.parametrize(
+    ("fstype", "options", "reason"),
+    [
+        ("debugfs", (("gid", "4"), ("mode", "0700")), "the host's has rw,gid=4,mode=750, and would get mode=0700"),
+        ("cgroup2", (("memory_localevents", True),), "and would get memory_localevents"),
+        ("cgroup", (("hugetlb", True),), "the machine has no such cgroup hierarchy, and would get one"),
+        ("cgroup", (("cpu", True), ("cpuacct", True)), ""),
+        ("debugfs", (("gid", "4"),), ""),
+    ],
+)
+def test_a_plan_that_would_set_them_is_refused_like_a_spec(
+    fstype: str, options: tuple[tuple[str, str | bool], ...], reason: str
+) -> None:
+    altered = with_type(plan_of(f'{ROOT}[[mount]]\ntarget = "/one"\ntype = "ramfs"\n'), "ramfs", fstype, options)
+    if reason:
+        with pytest.raises(PlanRefused, match=reason):
+            api.foresee(altered, HOST)
+    else:
+        assert api.foresee(altered, HOST).tables
