@@ -80,6 +80,7 @@ create = true
 """
 
     def script() -> tuple[list[str], str, list[tuple[int, int]]]:
+        mount("srv", "/srv", "tmpfs", data="mode=0755")  # the machine's own root may be an overlay, which takes no ids
         with user(of_its_own) as pid:
             with of_process(pid) as subject:
                 text = capture_subjects([subject], "container").text
