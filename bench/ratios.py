@@ -239,7 +239,7 @@ class Commands:
         found["run spec, kept"] = self.mountplan("run", str(spec), "--", true)
         if kind == "binds" and size in (10, 10_000):
             found["run spec, first"] = self.mountplan("run", "--no-cache", str(spec), "--", true)
-            found["check spec"] = self.mountplan("check", "--quiet", str(spec))
+            found["check spec"] = self.mountplan("check", str(spec))
         return found
 
 
