@@ -422,8 +422,11 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
             give = f"take that from it if `lsattr` shows an i (chattr -i), or {give}"
         remedy = f"{give}{_allow(call, 'its seccomp profile')}"
     elif number == E.EACCES and kind in ("make_node", "copy_contents") and is_root():
-        meaning = "root may not do that here: it is of a process that is protected, or a security module says no"
-        remedy = "leave it out, or run it where root has CAP_SYS_PTRACE over that process, as on the host"
+        meaning = (
+            "root may not do that here: it can only be written to, as some files of /proc and /sys, it is of a process "
+            "that is protected, or a security module says no"
+        )
+        remedy = "leave it out; of a process, run it where root has CAP_SYS_PTRACE over that, as on the host"
     elif number == E.EPERM and remedy == _ROOT_FIRST and call:
         meaning, remedy = f"{meaning}, or a filter says no", f"{remedy}, or {_allow(call)}"
     words = f"{os.strerror(number)} ({E.errorcode.get(number, number)})"

@@ -89,6 +89,7 @@ def test_root_that_has_the_capability_is_told_of_the_filter_alone(call: str) -> 
         (errno.EPERM, "mkdirat", "or it is immutable", "chattr -i"),
         (errno.EPERM, "open", "or it is immutable", "chattr -i"),
         (errno.EACCES, "open", "of a process that is protected", "leave it out"),
+        (errno.EACCES, "cannot copy the file", "it can only be written to", "leave it out"),
     ],
 )
 def test_root_is_told_of_what_keeps_even_root_away(number: int, call: str, meaning: str, remedy: str) -> None:
