@@ -120,7 +120,8 @@ def _checked_text(label: str, found: Checked, *, everything: bool) -> str:
     told = differences_text(
         drift, NamedSide("the spec", found.plan), NamedSide("the container", None), everything=everything
     )
-    return f"{label} is not what {file} says: {count(len(drift), 'difference')}{aside}\n\n{told}"
+    counted = f"{count(len(drift), 'difference')} (what it says -> what stands there)"
+    return f"{label} is not what {file} says: {counted}{aside}\n\n{told}"
 
 
 def _checked_data(found: Checked) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     spec, what = visible(found.first.label), visible(found.second.label)
     left_out = found.first.plan.expected.left_out if found.first.plan else ()
     same = f"{what} stands as {spec} says: {size_text(found.second)}{left_out_words(left_out)}\n"
-    different = f"{what} is not what {spec} says: {count_text(found)}\n\n"
+    different = f"{what} is not what {spec} says: {count_text(found)} (what it says -> what stands there)\n\n"
     beside = left_out_text(left_out) + arrivals_text(found.arrivals)
     if args.verbose:
         beside += notices_text(found.notices)

@@ -152,6 +152,7 @@ def test_verify_knows_whether_a_kept_name_and_a_process_are_what_the_spec_says(i
     assert 0 == before.status
     assert re.fullmatch(r"shop stands as /tmp/\S+ says: 2 mounts\n", before.out)
     assert 1 == after.status
+    assert "says: 1 difference (what it says -> what stands there)\n" in after.out
     assert re.search(
         r"\n/srv  \(/tmp/\S+: mount\[1\]\)\n    mount: only in the spec: tmpfs, on the tmpfs at /\n", after.out
     )

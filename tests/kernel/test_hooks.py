@@ -220,7 +220,7 @@ def test_a_spec_that_inherits_its_root_says_what_some_mounts_are_and_nothing_of_
 
     right, wrong = in_host(script, identity="root")
     assert " has the mounts that " in right
-    assert re.search(r": 1 difference\n\n/usr  .*\n +attributes: .*nodev", wrong), wrong
+    assert re.search(r": 1 difference \(.*\)\n\n/usr  .*\n +attributes: .*nodev", wrong), wrong
 
 
 def test_what_cannot_be_done_inside_is_refused_there(tmp_path: Path, in_host: InHost) -> None:
