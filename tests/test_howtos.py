@@ -46,7 +46,7 @@ def said(line: str) -> str:
 
 def test_a_process_is_captured_built_again_and_compared(in_host: InHost, tmp_path: Path) -> None:
     lines = lines_of(page("howto-container"))
-    assert 5 == len(lines)
+    assert 7 == len(lines)
 
     def script() -> list[str]:
         os.chdir(tmp_path)
@@ -55,7 +55,9 @@ def test_a_process_is_captured_built_again_and_compared(in_host: InHost, tmp_pat
         ) as tree:
             return [said(line.replace("4711", str(tree.pid))) for line in lines]
 
-    _, plan, copy, same, live = in_host(on_run(script), identity="root")
+    shown, explained, _, plan, copy, same, live = in_host(on_run(script), identity="root")
+    assert "\n└─a " in shown
+    assert explained.startswith("Nothing in process ")
     assert "2 mounts" in plan
     assert 'kept "web"' in copy
     assert same.startswith("The same: web and process ")
