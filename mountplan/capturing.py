@@ -190,9 +190,9 @@ def _cautions_of_others(captured: Captured, tables: Sequence[MountTable], facts:
         some = [one for one in namespace.mounts if one.row >= 0 and one.bind is None and not one.unsupported]
         shown = (rows[one.row] for one in some if of(one.type).shows in ("pid", "net", "ipc"))
         made += [(space, row) for row in shown if row.root == "/"]
-    for (space, row), is_ours in zip(made, facts.are_ours(made), strict=True):
+    for (space, row), is_alike in zip(made, facts.are_alike(made, captured.unshare), strict=True):
         kind = of(row.fstype).shows
-        if is_ours is not None and is_ours == (kind in captured.unshare):
+        if is_alike is False:
             where = f"{captured.namespaces[space].name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
             yield Caution(where, f"it shows another {kind} namespace than the copy will be in, which shows its own")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from mountplan.applier.observe.layers import find_layers
@@ -14,7 +15,9 @@ from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.held_namespaces import shows
+from mountplan.applier.sys.inside import in_child
 from mountplan.applier.sys.kernel import LinuxKernel
+from mountplan.planner.fstypes import of
 from mountplan.planner.names import NODE_KINDS
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
@@ -86,14 +89,20 @@ class LiveFacts:
         seen = self._look([(space, mount) for space, mount, _ in wanted], _identity)
         return [one is not None and one != _named(path) for one, (_, _, path) in zip(seen, wanted, strict=True)]
 
-    def are_ours(self, wanted: Sequence[tuple[int, MountRow]]) -> list[bool | None]:
+    def are_alike(self, wanted: Sequence[tuple[int, MountRow]], unshared: Sequence[str]) -> list[bool | None]:
         """Whether each proc, sysfs or mqueue (with the number of its mount namespace) shows the namespace of its kind
-        that we are in; None where that cannot be seen.
+        that we are in, or, of those that are `unshared`, the first subject's. None where that cannot be seen.
         """
-        here = {fstype: _device_here(fstype) for fstype in {row.fstype for _, row in wanted} - {"proc"}}
-        procs = iter(self._look([(space, row.mount_id) for space, row in wanted if row.fstype == "proc"], _whose))
-        found = [(next(procs), "ours") if row.fstype == "proc" else (here[row.fstype], row.device) for _, row in wanted]
-        return [None if one is None else one == ours for one, ours in found]
+        homes = {kind: f"/proc/{self._subjects[0].pid}/ns/{kind}" for kind in unshared}
+        devices = {
+            one: _device_in(one, homes.get(of(one).shows, "")) for one in {row.fstype for _, row in wanted} - {"proc"}
+        }
+        whose = partial(_shows_pids_of, home=homes.get("pid", ""))
+        procs = iter(self._look([(space, row.mount_id) for space, row in wanted if row.fstype == "proc"], whose))
+        found = [
+            (next(procs), "yes") if row.fstype == "proc" else (devices[row.fstype], row.device) for _, row in wanted
+        ]
+        return [None if one is None else one == other for one, other in found]
 
     def _look(self, wanted: Sequence[tuple[int, int]], see: See) -> list[Any]:
         """What `see` says of the roots of these mounts; None of those that cannot be seen."""
@@ -109,26 +118,39 @@ class LiveFacts:
         return found
 
 
-def _device_here(fstype: str) -> str | None:
-    """The device of the one that our own namespace has, by one more mount of it, which stands nowhere."""
-    try:
+def _device_in(fstype: str, home: str) -> str | None:
+    """The device of the one that a namespace has, or ours if that is "": by a mount of it that stands nowhere."""
+
+    def inside() -> str:
+        if home:
+            with closing_fd(os.open(home, os.O_RDONLY | os.O_CLOEXEC)) as fd:
+                syscalls.setns(fd, 0)
         with closing_fd(LinuxKernel().new_filesystem(fstype, fstype, ())) as mount:
             device = os.fstat(mount).st_dev
             return f"{os.major(device)}:{os.minor(device)}"
+
+    try:
+        return in_child(inside)
     except OSError:
         return None
 
 
-def _whose(path: bytes, mount: int, _: int) -> str | None:
-    """Whose processes a proc shows: in those of another pid namespace, we are nobody, or have another number."""
+def _shows_pids_of(path: bytes, mount: int, _: int, home: str) -> str | None:
+    """Whether a proc shows the processes of a pid namespace, as its first process is in that; or, if that is "", of
+    ours: in that of others we are nobody, or have another number.
+    """
     try:
         with closing_fd(os.open(path, _LOOK)) as fd:
             if syscalls.mount_id(fd, b"") != mount:
                 return None
+            wanted = os.stat(home).st_ino if home else os.getpid()
             try:
-                return "ours" if os.readlink("self", dir_fd=fd) == str(os.getpid()) else "another's"
+                is_it = wanted == (
+                    os.stat("1/ns/pid", dir_fd=fd).st_ino if home else int(os.readlink("self", dir_fd=fd))
+                )
+                return "yes" if is_it else "no"
             except FileNotFoundError:
-                return "another's"
+                return "no"
     except OSError:
         return None
 

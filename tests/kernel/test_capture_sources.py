@@ -203,3 +203,22 @@ def test_a_proc_of_other_processes_than_the_copy_will_show_is_told(in_host: InHo
 
     what = "it shows another pid namespace than the copy will be in, which shows its own"
     assert [f"/other: {what}"] == in_host(host, identity="root")
+
+
+def test_of_two_that_are_not_ours_the_one_is_told_that_the_process_is_not_in(in_host: InHost) -> None:
+    """The copy is unshared from ours as the process is, and shows what is new there."""
+
+    def build() -> None:
+        own("other", "same")
+        unshare(CLONE_NEWNET)
+        mount("other", "other", "sysfs")
+        unshare(CLONE_NEWNET)
+        mount("same", "same", "sysfs")
+        enter()
+
+    def host() -> list[str]:
+        with inhabited(build) as pid:
+            return [str(one) for one in api.capture(pid, check=False).cautions]
+
+    what = "it shows another net namespace than the copy will be in, which shows its own"
+    assert [f"/other: {what}"] == in_host(host, identity="root")
