@@ -264,9 +264,7 @@ class Explainer:
                 refused = f"EBUSY (Device or resource busy): {users[_key(used)]} has something of {where}{_LAZY}"
         depends = list(self._unknown_locks(target, effects))
         if unseen and not (lazy or refused):
-            depends.append(
-                f"what {unseen} use cannot be told: if one uses what goes, it is EBUSY (Device or resource busy)"
-            )
+            depends.append(f"whether {unseen} use what goes: then it is EBUSY (Device or resource busy)")
         return Answer(event, effects, refused, tuple(depends))
 
     def _unknown_locks(self, target: ModelMount, effects: tuple[Effect, ...]) -> Iterator[str]:

@@ -94,7 +94,7 @@ def _between(explainer: Explainer, sender: ModelMount, other: ModelMount, here: 
         kind = "unbindable" if other.unbindable else "private"
         return (
             f"{there} is {kind}: nothing comes into it, though {here} sends to group {number}",
-            f"bind {here} anew in the place of {there}, and do not make it private after that, but a slave at most",
+            f"bind {here} anew in the place of {there}, and make that at most a slave (mount --make-slave)",
         )
     above = [explainer.number(one.group) for one in above_other]
     if other.group:

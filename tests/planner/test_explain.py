@@ -52,7 +52,7 @@ def test_a_recursive_unmount_stops_where_a_counterpart_is_in_use() -> None:
 
 def test_processes_that_cannot_be_seen_are_told_where_it_matters() -> None:
     explainer = Explainer(tables("mkdir /a; mount -t tmpfs a /a"))
-    told = "what processes of others use cannot be told: if one uses what goes, it is EBUSY (Device or resource busy)"
+    told = "whether processes of others use what goes: then it is EBUSY (Device or resource busy)"
     assert told in explainer.unmount("/a", unseen="processes of others").depends
     assert told not in explainer.unmount("/a", lazy=True, unseen="processes of others").depends
 

@@ -33,7 +33,7 @@ def test_what_reaches_it_says_where_and_how(kind: str) -> None:
          " what is a copy already stays as it is")),
         (SHARED + "unshare -m sleep 9 &\n", "/a/d", "host",
          "/a in inside is private: nothing comes into it, though /a sends to group 1",
-         "bind /a anew in the place of /a in inside, and do not make it private after that, but a slave at most"),
+         "bind /a anew in the place of /a in inside, and make that at most a slave (mount --make-slave)"),
         (SHARED + "unshare -m --propagation slave sleep 9 &\n", "/a/d", "inside",
          "/a is a slave of group 1, which /a in host is in: events go from /a in host to /a and not back",
          ("have both sides be peers (rshared in the place of rslave, Bidirectional of HostToContainer), made so before"
