@@ -151,9 +151,14 @@ class Changer:
     def _once(self, plan: Plan, name: str, chance: random.Random) -> tuple[Plan, str]:
         steps = list(plan.steps)
         at, to = (chance.randrange(len(steps)) for _ in range(2))
-        what = chance.choice(("drop", "double", "swap", "move", "take", "everywhere", *["alter"] * 6))
+        what = chance.choice(("drop", "double", "swap", "move", "take", "make", "everywhere", *["alter"] * 6))
         if what == "drop":
             del steps[at]
+        elif what == "make":
+            made = [number for number, step in enumerate(steps) if isinstance(step, s.MakeFilesystem | s.MakeNode)]
+            at = chance.choice(made or [at])
+            steps.insert(at + 1, _node(getattr(steps[at], "mount", "") or steps[at][0], chance))
+            return plan._replace(steps=tuple(steps)), f"after {at + 1}: {steps[at + 1]}"
         elif what == "double":
             steps.insert(to, steps[at])
         elif what == "swap":
@@ -211,6 +216,22 @@ class Changer:
             parts[at], where = self._altered(parts[at], name, chance)
             return tuple(parts), f"[{at}]{where}"
         return tuple(parts), f": {what} {at}"
+
+
+def _node(within: str, chance: random.Random) -> s.MakeNode:
+    """One that could be in a plan, or has what another kind of node has."""
+    kind: Any = chance.choice(("file", "directory", "symlink", "symlink", "fifo", "socket", "char"))
+    fields: dict[str, Any] = {
+        "link": chance.choice(("/srv/victim", "/srv/victim/f", "../srv/victim")) if kind == "symlink" else "",
+        "device": (1, 3) if kind == "char" else (0, 0),
+    }
+    for name, values in (("mode", (0, 0o700, 0o4755)), ("uid", (0, 5)), ("gid", (5,)), ("content", ("x",)),
+                         ("source", ("/srv/victim/f",)), ("existing", (True,)), ("careful", (True,))):  # fmt: skip
+        if chance.random() < 0.2:
+            fields[name] = chance.choice(values)
+    path = chance.choice(("new", "new", "in", "l", "l/f", "in/new", "../new"))
+    plain = s.MakeNode(within, path, kind, -1, -1, -1, "", "", "", (0, 0), existing=False, careful=False, origin="")
+    return plain._replace(**fields)
 
 
 def _texts(value: Any) -> set[str]:
