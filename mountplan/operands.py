@@ -131,7 +131,7 @@ def recognise(argument: str) -> Operand:
     if argument.endswith((".toml", ".json")) or "/" in argument:
         # That it is not there is told later.
         return Operand("plan" if argument.endswith(".json") else "spec", argument)
-    near = "did you mean pid:self? or " if argument == "self" else near_miss(argument)
+    near = "did you mean pid:self? or " if argument == "self" else near_miss(argument) + inputs.meant_instead(argument)
     raise SubjectError(f"{argument!r} is no kept name, no process and no file", near + _PREFIXES)
 
 

@@ -47,6 +47,13 @@ def test_what_is_not_there_is_told_with_the_prefixes_that_there_are() -> None:
     assert Operand("spec", "no/such.toml") == recognise("no/such.toml")
 
 
+def test_a_file_that_was_probably_meant_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SubjectError, match=r"did you mean a\.(json|toml)\? or say which: spec:FILE"):
+        recognise("a")
+
+
 def test_a_prefix_decides_and_must_have_something_behind_it(tmp_path: Path) -> None:
     path = files(tmp_path)["a.toml"]
     assert Operand("mountinfo", path) == recognise(f"mountinfo:{path}")
