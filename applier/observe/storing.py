@@ -18,7 +18,7 @@ from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.copytree import copy_into, copy_tree
+from mountplan.applier.sys.copytree import Links, copy_into, copy_tree
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import Fillable, Visible
 from mountplan.planner.tables.table import MountTable
@@ -38,6 +38,7 @@ class Stored:
         self.there: tuple[str, ...] = ()
         self.told: list[str] = []
         self.untold = 0
+        self.links: Links = {}
 
     def refused(self, path: str, what: str, error: OSError) -> None:
         if len(self.told) < _MOST_TOLD:
@@ -266,15 +267,15 @@ def _take(one: Stored, view: Visible, source: int, top: int) -> None:
         return
     try:
         if view.path == "/":
-            copy_tree(source, directory, one.refused)
+            copy_tree(source, directory, one.refused, one.links)
             return
         with ExitStack() as stack:
-            *above, name = TargetPath(view.path).parts
             here = directory
-            for part in above:
+            for part in TargetPath(view.path).parts[:-1]:
                 here = _below(here, part)
                 stack.callback(os.close, here)
-            copy_into(source, here, name, one.refused)
+            # What was removed is made anew, and removed again: of other names that it may have, nothing is told.
+            copy_into(source, directory, view.path[1:], here, one.refused, {} if view.removed else one.links)
     except OSError as error:
         one.refused(view.path[1:], "cannot store it", error)
     finally:

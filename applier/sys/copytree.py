@@ -20,6 +20,8 @@ from mountplan.planner.record import NamedTuple
 
 # What could not be copied: its path, what was tried, why not. Raising from it ends the copy, otherwise it goes on.
 Refused = Callable[[str, str, OSError], None]
+# Device and inode of what has several names -> the path of the first one that was copied.
+Links = dict[tuple[int, int], str]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NODE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,16 +34,19 @@ _BLOCK = 1 << 20  # bytes that are read at once
 _LONGEST = 4000  # bytes of a path that one call takes (PATH_MAX)
 
 
-def copy_tree(source: int, target: int, refused: Refused) -> None:
-    """Make the empty directory `target` what the directory `source` is. Both are descriptors, of any kind."""
+def copy_tree(source: int, target: int, refused: Refused, links: Links | None = None) -> None:
+    """Make the empty directory `target` what the directory `source` is. Both are descriptors, of any kind.
+
+    `links` are those of what was copied to `target` before, if it is not empty; they come to have what is now.
+    """
     with _many_files():
-        _Copy(target, refused).tree(source)
+        _Copy(target, refused, links).tree(source)
 
 
-def copy_into(source: int, directory: int, name: str, refused: Refused) -> None:
-    """Make a copy of `source`, which may be anything, in a directory."""
+def copy_into(source: int, target: int, path: str, directory: int, refused: Refused, links: Links) -> None:
+    """Make a copy of `source`, which may be anything, at `path` of `target`; in `directory`, which is there already."""
     with _many_files():
-        _Copy(directory, refused).one(source, name)
+        _Copy(target, refused, links).one(source, path, directory)
 
 
 @contextmanager
@@ -71,18 +76,18 @@ class _Level(NamedTuple):
 
 
 class _Copy:
-    def __init__(self, target: int, refused: Refused) -> None:
+    def __init__(self, target: int, refused: Refused, links: Links | None = None) -> None:
         self._top = target
         self._refused = refused
         self._levels: list[_Level] = []
-        self._links: dict[tuple[int, int], str] = {}  # device and inode of what has several names -> the first
+        self._links = {} if links is None else links
 
     def tree(self, source: int) -> None:
         self._enter("", source, self._top, ".")
         self._go_on()
 
-    def one(self, source: int, name: str) -> None:
-        self._copy(name, source, name, self._top)
+    def one(self, source: int, path: str, directory: int) -> None:
+        self._copy(path, source, path.rpartition("/")[2], directory)
         self._go_on()
 
     def _go_on(self) -> None:

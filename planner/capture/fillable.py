@@ -76,7 +76,8 @@ def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Vi
                 key=lambda one: ("/" in trees[one[0]].below[one[1]], not trees[one[0]].reached[one[1]]),
             )
         space, index = candidates[0]
-        views.append(Visible(root.removesuffix(DELETED), space, trees[space].rows[index].mount_id))
+        mount = trees[space].rows[index].mount_id
+        views.append(Visible(root.removesuffix(DELETED), space, mount, root.endswith(DELETED)))
     return tuple(views)
 
 

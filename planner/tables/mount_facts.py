@@ -78,11 +78,14 @@ class LiveOverlay(NamedTuple):
 
 
 class Visible(NamedTuple):
-    """A part of a filesystem, at `path` of it, that is seen through a mount (by id) of namespace `space`."""
+    """A part of a filesystem, at `path` of it, that is seen through a mount (by id) of namespace `space`. If it was
+    `removed`, that is no name of it any more.
+    """
 
     path: str
     space: int
     mount: int
+    removed: bool = False
 
 
 class Fillable(NamedTuple):

@@ -190,6 +190,25 @@ def test_of_a_file_that_is_shown_by_a_removed_name_and_has_another_one_that_is_t
     assert [f"/at: {what}"] == in_host(script, identity="root")
 
 
+def test_a_file_with_names_in_two_parts_of_a_filesystem_is_one_again(tmp_path: Path, in_host: InHost) -> None:
+    """Each part is seen through a mount of its own, and nothing shows the whole."""
+
+    def script() -> bool:
+        with alive(tmp_path) as (one, root):
+            one.carry_out(Act(0, "tmpfs", ("/a", "parts", "", 0)))
+            for name in ("one", "two"):
+                (root / "a" / name).mkdir()
+            (root / "a/one/f").write_text("text")
+            (root / "a/two/g").hardlink_to(root / "a/one/f")
+            for name, at in (("one", "/b"), ("two", "/c")):
+                one.carry_out(Act(0, "bind", (f"/a/{name}", at)))
+            one.carry_out(Act(0, "umount", ("/a", True)))
+            with again(taken(one, tmp_path)) as built:
+                return built.inside(lambda: os.path.samefile("/b/f", "/c/g"))
+
+    assert in_host(script, identity="root")
+
+
 def test_what_other_mounts_cover_is_taken_as_well(tmp_path: Path, in_host: InHost) -> None:
     """Files below a mountpoint, in a file that is one, and in a filesystem that another one is upon."""
 

@@ -147,7 +147,7 @@ def test_a_filling_is_seen_through_its_widest_mounts_and_knows_what_is_made_in_i
     proc = NOTHING._replace(row=0, type="proc")
     other = NOTHING._replace(row=at["/data/in/deep"], target="/data/in/deep", type="tmpfs", unsupported="cannot")
     captured = Captured("", (), (CapturedNamespace("one", (proc, data, other)),), (), ())
-    views = (Visible("/", 0, 2), Visible("/was", 0, 5))
+    views = (Visible("/", 0, 2), Visible("/was", 0, 5, removed=True))
     filling = Fillable("data", 0, 1, "/data", views, ("/f",), frozenset({"/f", "/in/deep"}), (0o711, 3, 4))
     assert [filling] == find_fillings(captured, [tree])
     filled = with_contents(captured, [(filling, "./data", {"/f"})])
