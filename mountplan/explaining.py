@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mountplan.applier.keep.inhabited import Inhabited
     from mountplan.planner.ask.explain import Explainer
+    from mountplan.planner.model import Process, World
     from mountplan.planner.plan.plan import ExpectedNamespace, Plan
     from mountplan.planner.plan.predict import Prediction
 
@@ -86,28 +87,40 @@ def known_of(
 
 def absent_in(known: Known) -> Callable[[str], str]:
     """Why a path is not there in the first namespace of a plan, as far as the plan makes what is there; or ""."""
-    if known.plan is None:
-        return lambda path: ""
-    plan, name = known.plan, known.tables[0][0]
 
     def absent(path: str) -> str:
-        from mountplan.applier.observe.observe import observe
-        from mountplan.planner.ask.trial import Trial
         from mountplan.planner.model import WouldRefuse
         from mountplan.planner.model.walking import walk
 
-        trial = Trial(plan.steps, observe())
-        trial.run()
-        process = next((one for namespace, one in trial.finished if (namespace or _called(plan)) == name), None)
-        if process is None:
+        carried_out = carry_out(known)
+        if carried_out is None:
             return ""
         try:
-            walk(process, path)
+            walk(carried_out[1], path)
         except WouldRefuse as refusal:
             return str(refusal) if refusal.errno in (errno.ENOENT, errno.ENOTDIR) else ""
         return ""
 
     return absent
+
+
+def carry_out(known: Known) -> tuple[World, Process] | None:
+    """The model after a plan was carried out there, and a process in the plan's first namespace; None without a plan.
+
+    Tables tell no files: here those are there that the plan makes, and in its filesystems no others.
+    """
+    if known.plan is None:
+        return None
+    from mountplan.applier.observe.observe import observe
+    from mountplan.planner.ask.trial import Trial
+
+    own = os.stat("/proc/self/ns/mnt").st_ino
+    others = tuple((name, table) for name, table in known.tables if known.standing.get(name, own) != own)
+    trial = Trial(known.plan.steps, observe(), others=others)
+    trial.run()
+    first = known.tables[0][0]
+    process = next((one for name, one in trial.finished if (name or _called(known.plan)) == first), None)
+    return None if process is None else (trial.world, process)
 
 
 def users_known_of(known: Known) -> dict[tuple[str, int], str]:

@@ -320,6 +320,17 @@ def test_a_script_can_begin_with_what_a_spec_builds(
     assert [("x", "shared:2"), ("x", "shared:2"), ("x", "master:2")] == [one for one in shown if one[0] == "x"]
 
 
+def test_what_a_spec_does_not_make_is_not_there_for_a_script(
+    tmp_path: Path, spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `explain` has it: a mount of it would be refused, and was taken for done."""
+    script = "mount --bind /nope /data/x\numount /nowhere\n"
+    assert 0 == main(["simulate", "--from", spec, written(tmp_path, script)])
+    out = capsys.readouterr().out
+    assert "line 1: cannot bind /nope on /data/x: ENOENT" in out
+    assert "line 2: cannot unmount /nowhere: ENOENT" in out
+
+
 def test_explain_tells_the_sharing_of_a_spec(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["explain", spec])
     words, _, picture = capsys.readouterr().out.partition("\n\n/")
