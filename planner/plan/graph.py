@@ -19,6 +19,9 @@ from mountplan.planner.plan.plan import Edge
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.resolve.topology import ResolvedMount, SharingGroup, Topology
 
+# In the order in which edges are told: those of a kind together, as a plan file has long runs of what comes in a row.
+_KINDS = ("source", "master", "parent", "stack", "workbench", "layer", "image", "group", "deeper_first")
+
 
 class Graph(NamedTuple):
     """`order` holds every node, each after all that must come before it, and otherwise as the spec has them."""
@@ -42,7 +45,8 @@ def find_order(topology: Topology) -> Graph:
 
     Raises PlanRefused, with a sentence, if something would have to precede itself.
     """
-    edges = tuple(_edges(topology))
+    rank = {kind: number for number, kind in enumerate(_KINDS)}
+    edges = tuple(sorted(_edges(topology), key=lambda edge: rank[edge.kind]))
     nodes = tuple(_nodes(topology))
     order = sorted_nodes(nodes, edges)
     if len(order) < len(nodes):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import groupby
 from random import Random
 
 import pytest
 
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.language.spec_reading import parse_spec
-from mountplan.planner.plan.graph import find_order, sorted_nodes
-from mountplan.planner.plan.plan import Edge
+from mountplan.planner.plan.graph import _KINDS, find_order, sorted_nodes
+from mountplan.planner.plan.plan import WHY, Edge
 from mountplan.planner.resolve.resolve import resolve
 from mountplan.planner.resolve.topology import Topology
 from tests.fakes import FakeHost
@@ -76,6 +77,14 @@ def test_everything_comes_after_all_that_it_waits_for() -> None:
     graph = find_order(topology_of(text))
     place = {name: number for number, name in enumerate(graph.order)}
     assert all(place[edge.before] < place[edge.after] for edge in graph.edges)
+
+
+def test_edges_of_a_kind_come_together() -> None:
+    """In a plan file they are runs then; one after the other, those of groups made it a third longer."""
+    mounts = "".join(f'[[mount]]\ntarget = "/{one}"\nbind = {{ mount = "root" }}\npeer_group = "g"\n' for one in "abc")
+    kinds = [edge.kind for edge in find_order(topology_of("[peer_group.g]\n" + ROOT + mounts)).edges]
+    assert len(set(kinds)) == len(list(groupby(kinds))) > 2
+    assert set(WHY) == set(_KINDS)
 
 
 def test_a_circle_is_told_as_a_sentence_that_names_the_mounts() -> None:
