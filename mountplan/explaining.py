@@ -50,6 +50,7 @@ def known_of(
     Raises NotKept, KeepRefused, SubjectError or TableError.
     """
     from mountplan.applier.keep.inhabited import apart, everyone_else, of_process
+    from mountplan.applier.observe.observe import own_number
     from mountplan.planner.plan.plan import Plan
 
     if isinstance(what, MountTable):
@@ -58,7 +59,7 @@ def known_of(
     locks: dict[str, SeenLocks] = {}
     if isinstance(what, Plan):
         planned, locks = _of_plan(what)
-        asked: tuple[Inhabited, ...] = (of_process(os.getpid(), aged=aged, locked=locked),)
+        asked: tuple[Inhabited, ...] = (of_process(own_number(), aged=aged, locked=locked),)
     else:
         asked = _standing(what, aged, locked)
     second = "" if other is None or other in [name for name, _ in planned] else other
@@ -126,12 +127,13 @@ def carry_out(known: Known) -> tuple[World, Process] | None:
 def users_known_of(known: Known) -> dict[tuple[str, int], str]:
     """Who has something of the mounts that stand, by namespace and id, as far as this user may look."""
     from mountplan.applier.observe.mount_users import users_of
+    from mountplan.applier.observe.observe import own_number
 
-    users = users_of(None) if known.standing else {}
+    users, own = (users_of(None), own_number()) if known.standing else ({}, 0)
     found = {}
     for name, table in known.tables:
         for row in table.rows if name in known.standing else ():
-            others = [one for one in users.get(row.mount_id, ()) if one.pid != os.getpid()]
+            others = [one for one in users.get(row.mount_id, ()) if one.pid != own]
             if others:
                 more = f" and {len(others) - 1} more" if len(others) > 1 else ""
                 found[name, row.mount_id] = f"{others[0].command} ({others[0].pid}){more}"

@@ -112,7 +112,9 @@ def recognise(argument: str) -> Operand:
         if not value:
             raise SubjectError(f"{argument}: there is nothing behind the colon", _PREFIXES)
         if kind == "pid" and value == "self":
-            value = str(os.getpid())
+            from mountplan.applier.observe.observe import own_number
+
+            value = str(own_number())
         if kind == "pid" and not (value.isascii() and value.isdecimal()):
             raise SubjectError(f"{argument}: is no number of a process", "name one such as pid:1, or pid:self")
         return Operand(kind, value)

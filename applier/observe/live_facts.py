@@ -10,6 +10,7 @@ from typing import Any
 
 from mountplan.applier.observe.layers import find_layers
 from mountplan.applier.observe.loop_files import loop_file
+from mountplan.applier.observe.observe import own_number
 from mountplan.applier.observe.roots import See, look
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import abi, syscalls
@@ -76,7 +77,7 @@ class LiveFacts:
         return sorted(names or ())
 
     def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[FoundLayer, ...]]:
-        with of_process(os.getpid(), "host") as host:
+        with of_process(own_number(), "host") as host:
             return find_layers(self._subjects, self._tables, (host, self._host), wanted)
 
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:

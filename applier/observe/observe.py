@@ -87,6 +87,17 @@ def refused_table(what: str, error: OSError, path: str = "") -> TableError:
     return TableError(f"{what}: {call or path}: {meaning}" + (f"\n  remedy: {remedy}" if remedy else ""), 3)
 
 
+def own_number() -> int:
+    """The number of this process in /proc, which is another one where that is of another pid namespace.
+
+    Raises TableError if it has none there.
+    """
+    try:
+        return int(os.readlink("/proc/self"))
+    except OSError as error:
+        raise refused_table("cannot tell the number of this process", error) from None
+
+
 def not_read(error: OSError, pid: int) -> TableError:
     """What to raise if the mounts of a process cannot be read."""
     if error.errno in (errno.ENOENT, errno.ESRCH) and wrong_proc() is None:

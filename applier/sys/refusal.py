@@ -354,6 +354,11 @@ FOREIGN_PROC = (
     "mount this one's: mount -t proc proc /proc",
 )
 
+HIDING_PROC = (
+    "/proc hides processes that this user may not trace, as the protected ones of mountplan (hidepid)",
+    "run it as root, or mount another one: mount -o remount,hidepid=0 /proc",
+)
+
 # The calls that the kernel itself lets every process make: one that is answered EPERM has a filter in the way.
 _EVERYBODYS = frozenset(
     {
@@ -445,6 +450,8 @@ def _of_call(call: str, number: int, path: str) -> tuple[str, str] | None:
         return "a seccomp filter does not let the call through", _allow(call)
     if number == E.ENOENT and (wrong := wrong_proc()):
         return wrong
+    if number == E.ENOENT and path.startswith("/proc/") and _hides_processes():
+        return HIDING_PROC
     if number == E.EROFS and path.startswith("/proc/"):
         return "/proc is read-only here", "mount it for writing: mount -o remount,rw /proc"
     if number == E.EINVAL and call == "renameat2":  # what the C library makes of ENOSYS
@@ -463,6 +470,15 @@ def wrong_proc() -> tuple[str, str] | None:
         if error.errno in (E.ENOENT, E.ENOTDIR):
             return FOREIGN_PROC if os.path.lexists("/proc/self") else NO_PROC
     return None
+
+
+def _hides_processes() -> bool:
+    """Whether a /proc was mounted such that not every process is seen in it. False too if that cannot be seen."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as file:
+            return any(b" /proc " in line and b"hidepid=" in line for line in file)
+    except OSError:
+        return False
 
 
 def numbered_otherwise() -> tuple[str, str] | None:

@@ -42,7 +42,9 @@ def _number(parser: argparse.ArgumentParser, option: str, value: str) -> str:
     """The number of a process, written as it is, or as everywhere: `pid:1234`, `self`."""
     number = value.removeprefix("pid:")
     if number == "self":
-        return str(os.getpid())
+        from mountplan.applier.observe.observe import own_number
+
+        return str(own_number())
     if not (number.isascii() and number.isdecimal()):
         parser.error(f"{option} takes the number of a process, not {value!r}")
     return number

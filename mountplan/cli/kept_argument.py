@@ -24,7 +24,9 @@ def process_in(argument: str) -> int | None:
     A bare number under which something is kept is that name.
     """
     if argument == "pid:self":
-        return os.getpid()
+        from mountplan.applier.observe.observe import own_number
+
+        return own_number()
     number = argument.removeprefix("pid:")
     if number != argument and not (number.isascii() and number.isdecimal()):
         raise UsageError(f"{argument}: is no number of a process: name one such as pid:1, or pid:self")

@@ -11,7 +11,7 @@ from mountplan import api
 from mountplan.applier.sys.refusal import _MEANINGS, _TELLS_OF, explain
 from mountplan.planner.errors import StepRefused
 from tests.faults import CALLS
-from tests.hosts import InHost, give_up_all_capabilities
+from tests.hosts import InHost, give_up_all_capabilities, mount
 from tests.trees import ROOT, plan_of
 from tests.without import filter_calls
 
@@ -103,6 +103,17 @@ def test_root_is_told_of_what_keeps_even_root_away(number: int, call: str, meani
 )
 def test_what_is_to_be_allowed_is_what_profiles_name(function: str, call: str) -> None:
     assert f"allow {call} in the seccomp profile of the container or service" == explain("", errno.EPERM, function)[1]
+
+
+@pytest.mark.needs_kernel("root")
+def test_a_process_that_proc_hides_is_not_called_gone(in_host: InHost) -> None:
+    def script() -> tuple[str, str]:
+        mount("proc", "/proc", "proc", data="hidepid=invisible")
+        return explain("", errno.ENOENT, "open /proc/1/uid_map")
+
+    meaning, remedy = in_host(script, identity="root")
+    assert "/proc hides processes" in meaning and "hidepid=0" in remedy
+    assert "hides" not in explain("", errno.ENOENT, "open /proc/1/uid_map")[0]
 
 
 @pytest.mark.needs_kernel("root")

@@ -342,6 +342,17 @@ def test_a_proc_of_another_pid_namespace_is_told_as_that(saved: Path) -> None:
     assert "  /proc is that of another pid namespace" in done.stdout
 
 
+@pytest.mark.needs_kernel("root", "unshare")
+def test_in_a_proc_of_another_pid_namespace_pid_self_is_this_process() -> None:
+    """The number that it has in its own is another process's there, which has other mounts."""
+    script = (
+        f"mount -t tmpfs ours /mnt && unshare --fork --pid {' '.join(MOUNTPLAN)} diff pid:self /proc/self/mountinfo"
+    )
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert (0, "The same") == (done.returncode, done.stdout[:8]), done.stdout + done.stderr
+
+
 def test_a_closed_standard_input_is_not_called_an_empty_spec() -> None:
     command = f"{' '.join(MOUNTPLAN)} check - <&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment())
