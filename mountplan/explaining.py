@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from mountplan.applier.keep.inhabited import Inhabited
     from mountplan.planner.ask.explain import Explainer
-    from mountplan.planner.model import Process, World
+    from mountplan.planner.ask.trial import Trial
+    from mountplan.planner.commands.actions import Stage
+    from mountplan.planner.model import Process, Rules
     from mountplan.planner.plan.plan import ExpectedNamespace, Plan
     from mountplan.planner.plan.predict import Prediction
 
@@ -105,8 +107,8 @@ def absent_in(known: Known) -> Callable[[str], str]:
     return absent
 
 
-def carry_out(known: Known) -> tuple[World, Process] | None:
-    """The model after a plan was carried out there, and a process in the plan's first namespace; None without a plan.
+def carry_out(known: Known) -> tuple[Trial, Process] | None:
+    """A plan carried out in the model, and a process in its first namespace; None without a plan.
 
     Tables tell no files: here those are there that the plan makes, and in its filesystems no others.
     """
@@ -121,7 +123,23 @@ def carry_out(known: Known) -> tuple[World, Process] | None:
     trial.run()
     first = known.tables[0][0]
     process = next((one for name, one in trial.finished if (name or _called(known.plan)) == first), None)
-    return None if process is None else (trial.world, process)
+    return None if process is None else (trial, process)
+
+
+def stage_of(known: Known, rules: Rules) -> Stage:
+    """Where a script begins that begins with what is known: its process 1 sees the first namespace."""
+    from mountplan.planner.commands.actions import Stage
+    from mountplan.planner.model import World
+    from mountplan.planner.model.from_tables import world_of
+
+    carried_out = carry_out(known)
+    if carried_out is not None:
+        trial, process = carried_out
+        trial.world.rules = rules
+        return Stage(trial.world, {1: process}, trial.around)
+    seen = world_of(known.tables, World(rules))
+    names = [name for name, _ in known.tables]
+    return Stage(seen.world, {1: seen.processes[0]}, dict(zip(names[1:], seen.processes[1:], strict=True)))
 
 
 def users_known_of(known: Known) -> dict[tuple[str, int], str]:

@@ -474,11 +474,9 @@ def simulate(
     >>> [row.mountpoint for row in simulated.final[0].table.rows]
     ['/', '/a']
     """
-    from mountplan.explaining import known_of
+    from mountplan.explaining import known_of, stage_of
     from mountplan.forms import is_text, operand_of, plan_of
-    from mountplan.planner.commands.actions import Stage
-    from mountplan.planner.model import World, rules_of
-    from mountplan.planner.model.from_tables import world_of
+    from mountplan.planner.model import rules_of
     from mountplan.planner.shell.simulate import Answers, empty_world
     from mountplan.planner.shell.simulate import simulate as carry_out
 
@@ -496,8 +494,7 @@ def simulate(
             isinstance(start, str) and not is_text(start) and not start.endswith((".toml", ".json"))
         )
         known = known_of(operand_of(start) if standing else plan_of(start))  # type: ignore[arg-type]
-        seen = world_of(known.tables, World(rules))
-        stage = Stage(seen.world, {1: seen.processes[0]})
+        stage = stage_of(known, rules)
     answers = Answers(tuple((outputs or {}).items()), (failing,) if isinstance(failing, str) else tuple(failing))
     return carry_out(text, name, stage, variables=variables, answers=answers)
 

@@ -217,7 +217,7 @@ peer_group = "pair"
         explainer = api.explain(asked)
         assert [2] == [len(group.members) for group in explainer.groups()]
         assert ["/copy/new", "/new"] == [one.spot.path for one in explainer.mount("/copy/new").effects]
-    simulated = api.simulate("mount -t tmpfs none /copy/new\n", start=pair)
+    simulated = api.simulate("mkdir /copy/new\nmount -t tmpfs none /copy/new\n", start=pair)
     assert {"/", "/copy", "/copy/new", "/new"} == {row.mountpoint for row in simulated.final[0].table.rows}
 
 

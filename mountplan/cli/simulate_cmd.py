@@ -211,21 +211,11 @@ def _at_last_blank(text: str) -> tuple[str, str, str]:
 
 def _stage(start: str | None, parameters: Mapping[str, str], rules: Rules) -> Stage:
     from mountplan.cli.named_tables import tables_known_of
-    from mountplan.explaining import carry_out
-    from mountplan.planner.commands.actions import Stage
-    from mountplan.planner.model import World
-    from mountplan.planner.model.from_tables import world_of
+    from mountplan.explaining import stage_of
     from mountplan.planner.shell.simulate import empty_world
 
     if start is None:
         if parameters:
             raise UsageError("--set is for the spec that --from names")
         return empty_world(rules)
-    known = tables_known_of(start, parameters)
-    carried_out = carry_out(known)
-    if carried_out is not None:
-        world, process = carried_out
-        world.rules = rules
-        return Stage(world, {1: process})
-    seen = world_of(known.tables, World(rules))
-    return Stage(seen.world, {1: seen.processes[0]})
+    return stage_of(tables_known_of(start, parameters), rules)

@@ -68,6 +68,7 @@ class Trial:
         self._seen = seen = host_world(host, mount_max, others)
         self.world = seen.world
         self.host = seen.processes[0]
+        self.around = dict(zip(("the host's namespace", *(name for name, _ in others)), seen.processes, strict=True))
         self.builder = self.world.fork(self.host, "builder")
         self._groups = {there: number for number, there in seen.groups.items()}
         self._handles: dict[Handle, ModelHandle] = {}

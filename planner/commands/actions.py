@@ -353,11 +353,13 @@ class Stage:
 
     A path of OpenTree, AttachMount, JoinSharing and SetAttributesCall that begins with `@` is a descriptor of the
     process, and what stands behind a slash in it a path from there. Processes that are started have the same.
+    `outside` are processes that carry nothing out, by what their namespaces are called.
     """
 
-    def __init__(self, world: World, processes: dict[int, Process]) -> None:
+    def __init__(self, world: World, processes: dict[int, Process], outside: dict[str, Process] | None = None) -> None:
         self.world = world
         self.processes = processes
+        self.outside = outside or {}
         self._descriptors = Descriptors()
         self._known: dict[tuple[str, str], Superblock] = {}
 

@@ -150,21 +150,21 @@ class ScriptCalls:
             namespace = spread.place[0].namespace
             if namespace is not None:
                 found.setdefault((spread.came, namespace), []).append(spread.place)
-        views: dict[ModelNamespace, int] = {}
-        for one, process in sorted(self.stage.processes.items()):
-            views.setdefault(process.namespace, one)
-        views[self.stage.processes[number].namespace] = number
+        processes = self.stage.processes
+        views = {process.namespace: (f" in {name}", process) for name, process in self.stage.outside.items()}
+        views |= {
+            process.namespace: (f" for process {one}", process) for one, process in sorted(processes.items())[::-1]
+        }
+        views[processes[number].namespace] = "", processes[number]
         told = []
         for (came, namespace), places in found.items():
-            view = views.get(namespace, 0)
-            if not view:
+            if namespace not in views:
                 continue  # nobody is in it
-            root = self.stage.processes[view].root
-            paths = [path_of(place, root) or "a place that is not to be seen" for place in places[:_MOST_TOLD]]
-            what = "appeared" if came else "went"
-            there = "" if view == number else f" for process {view}"
-            told.append(f"{what}{there} at {_some(paths, len(places))} too")
-        return told
+            there, process = views[namespace]
+            paths = [path_of(place, process.root) or "a place that is not to be seen" for place in places[:_MOST_TOLD]]
+            told.append(f"{'appeared' if came else 'went'}{there} at {_some(paths, len(places))} too")
+        more = len(told) - _MOST_TOLD
+        return [*told[:_MOST_TOLD], f"and in {more:,} namespaces more"] if more > 0 else told
 
     def all(self, actions: Iterable[Action], failed: int = 1) -> int:
         """Calls in their order up to the first that fails; the status of the program that makes them."""

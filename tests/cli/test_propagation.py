@@ -331,6 +331,28 @@ def test_what_a_spec_does_not_make_is_not_there_for_a_script(
     assert "line 2: cannot unmount /nowhere: ENOENT" in out
 
 
+@pytest.mark.needs_kernel("root")
+def test_what_a_script_does_on_the_host_is_told(in_host: InHost, tmp_path: Path) -> None:
+    """Where a spec has a peer of the host's: that is what one would want to know before."""
+
+    def look() -> str:
+        mount("srv", "/srv", "tmpfs")
+        mount("", "/srv", flags=MS_SHARED)
+        os.mkdir("/srv/x")
+        spec = Path("/srv/peer.toml")
+        spec.write_text(
+            'format = 1\n[peer_group.feed]\nhost = "/srv"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+            '[[mount]]\ntarget = "/d"\nbind = "/srv"\npeer_group = "feed"\n'
+        )
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert 0 == main(["simulate", "--from", str(spec), written(tmp_path, "mount -t tmpfs n /d/x\n")])
+        return out.getvalue()
+
+    told = in_host(look, identity="root")
+    assert "line 1: mount a new tmpfs on /d/x: " in told
+    assert "appeared in the host's namespace at /srv/x too" in told
+
+
 def test_explain_tells_the_sharing_of_a_spec(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["explain", spec])
     words, _, picture = capsys.readouterr().out.partition("\n\n/")
