@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from mountplan.applier.keep.attached import Attached, NamespaceEntry
+from mountplan.applier.observe.observe import own_number
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.calls_inside import called, mountinfo_inside
 from mountplan.planner.errors import SubjectError
@@ -115,7 +116,7 @@ class OtherStand:
         return self._attached.entrance(namespace)
 
     def path_of(self, namespace: str) -> str:
-        return f"/proc/{os.getpid()}/fd/{self._attached.space(namespace).subject.fd}"
+        return f"/proc/{own_number()}/fd/{self._attached.space(namespace).subject.fd}"
 
     def path_of_root(self) -> str:
         return self._attached.path_of_root()

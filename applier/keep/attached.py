@@ -6,7 +6,7 @@ import os
 import socket
 
 from mountplan.applier.keep import kept
-from mountplan.applier.observe.observe import refused_table
+from mountplan.applier.observe.observe import own_number, refused_table
 from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys.abi import VISITED
 from mountplan.applier.sys.inside import in_child
@@ -70,7 +70,7 @@ class Attached:
             return f"/proc/{self.pid}/root"
         if self._root < 0:
             self._root = self._fetch_root()
-        return f"/proc/{os.getpid()}/fd/{self._root}"
+        return f"/proc/{own_number()}/fd/{self._root}"
 
     def _fetch_root(self) -> int:
         """A child goes there, and sends a descriptor."""

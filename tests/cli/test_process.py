@@ -353,6 +353,20 @@ def test_in_a_proc_of_another_pid_namespace_pid_self_is_this_process() -> None:
     assert (0, "The same") == (done.returncode, done.stdout[:8]), done.stdout + done.stderr
 
 
+@pytest.mark.needs_kernel("root", "unshare")
+def test_there_the_root_of_a_kept_tree_is_a_path_of_this_process(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        'format = 1\nname = "s"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n[[mount.file]]\npath = "x"\n'
+    )
+    program = "import mountplan, os\nwith mountplan.attach('s') as tree: print(os.listdir(tree.root))"
+    (tmp_path / "look.py").write_text(program)
+    script = f"mount -t tmpfs run /run; {' '.join(MOUNTPLAN)} apply -q s.toml; unshare -pf {sys.executable} look.py; "
+    script += f"{' '.join(MOUNTPLAN)} rm -q s"
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=tmp_path)
+    assert ("['x']\n", "") == (done.stdout, done.stderr)
+
+
 def test_a_closed_standard_input_is_not_called_an_empty_spec() -> None:
     command = f"{' '.join(MOUNTPLAN)} check - <&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment())
