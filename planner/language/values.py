@@ -308,13 +308,11 @@ def _unfit_path(text: str, wanted: str) -> Unfit:
         return Unfit(
             f"{shown(text)} contains '..', which depends on symlinks", f"write the path that is meant: {meant}?"
         )
-    if parts[0].startswith("~"):
-        return Unfit(f"{shown(text)} is not absolute: '~' is not replaced", f"write {wanted}")
-    if parts[0].startswith("$"):
-        return Unfit(
-            f"{shown(text)} is not absolute: variables are not replaced",
-            f"write {wanted}; or ${{NAME}}, with NAME in [parameters]",
-        )
+    if parts[0].startswith(("~", "$")):
+        meant = 'home = { env = "HOME" }' if parts[0] in ("~", "$HOME", "${HOME}") else "NAME"
+        what = "'~' is not replaced" if text[0] == "~" else "variables are not replaced"
+        way = f"${{{meant.partition(' ')[0]}}}, with {meant} in [parameters]"
+        return Unfit(f"{shown(text)} is not absolute: {what}", f"write {wanted}; or {way}")
     meant = shown(posixpath.normpath(f"/{text}"))
     return Unfit(f"{shown(text)} is not absolute", f"write the whole path from '/' on: {meant}?")
 

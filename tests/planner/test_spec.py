@@ -229,6 +229,11 @@ def test_a_mistake_is_told_in_words_with_a_remedy(line: str, what: str, remedy: 
     assert advice if remedy is None else remedy == advice
 
 
+@pytest.mark.parametrize("home", ["~/x", "$HOME/x", "${HOME}/x"])
+def test_the_home_directory_is_a_parameter(home: str) -> None:
+    assert mistake_of(f'bind = "{home}"')[1].endswith('or ${home}, with home = { env = "HOME" } in [parameters]')
+
+
 @pytest.mark.parametrize(
     ("text", "place", "what", "remedy"),
     [
