@@ -108,7 +108,9 @@ def verify_plan(spec: str, planned: Planned, subject: str | Side = "", found: Op
     if not subject and not plan.name:
         raise SubjectError(f"{spec}: the spec has no name", "say what to verify: a kept name, or a process")
     if not subject:
-        with looked_up_by_own_name(f"say what to verify: mountplan verify {typed(spec)} NAME, or pid:N"):
+        file = typed(spec)
+        way = f"say what to verify: mountplan verify {file} NAME, or pid:N; or build it: mountplan apply {file}"
+        with looked_up_by_own_name(way):
             return held_against(spec, planned, Operand("name", plan.name))
     if "," in subject:
         return _as_predicted(spec, plan, subject, read_side(subject))

@@ -380,7 +380,9 @@ def test_where_nothing_is_kept_under_the_specs_name_another_one_can_be_said(on_h
         return mountplan("verify", path), mountplan("apply", "--live", path)
 
     told = [ended.err for ended in on_host(script)]
-    for one, way in zip(told, ("spec.toml NAME, or pid:N; ", "--name NAME or --pid N; "), strict=True):
+    for one, way in zip(
+        told, ("spec.toml NAME, or pid:N; or build it: mountplan apply ", "--name NAME or --pid N; "), strict=True
+    ):
         assert one.startswith(
             "mountplan: nothing is kept under the name 'shop', as the spec is called\n  remedy: say what "
         )
