@@ -208,7 +208,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ),
     ("make_node", E.EROFS): (
         "the filesystem is read-only, so nothing can be created in it",
-        "create it there beforehand, or leave out ro",
+        "create it there beforehand, or leave out ro, or give an overlay an upper layer",
     ),
     ("make_node", E.EPERM): (
         "this user may not create it",

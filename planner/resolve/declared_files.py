@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mountplan.planner.fstypes import of
 from mountplan.planner.language.mount_models import FileEntry
 from mountplan.planner.resolve.draft import Context, Draft
 from mountplan.planner.resolve.topology import ResolvedNode
@@ -25,6 +26,11 @@ def declare_files(context: Context) -> None:
                 context.mistakes.add(
                     key, f"nothing can be created in a {draft.filesystem.fixed.fstype}", "leave it out"
                 )
+                continue
+            row = of(draft.filesystem.fixed.fstype)
+            if row.begins == "empty" and not row.takes_files and (entry.content or entry.source is not None):
+                what = f"nothing can be written to the files of a {row.name}"
+                context.mistakes.add(key, what, "leave out what is in it, or put it into a tmpfs")
                 continue
             node = _node(draft, entry, key, context)
             context.learn(draft.filesystem, node.path)

@@ -271,6 +271,13 @@ def test_a_wrong_target_is_told_with_its_place_and_a_remedy(text: str, key: str,
             "leave it out",
         ),
         one(
+            "a text in a hugetlbfs",
+            ROOT + '[[mount]]\ntarget = "/h"\ntype = "hugetlbfs"\n[[mount.file]]\npath = "x"\ncontent = "y"',
+            "mount[1].file[0]",
+            "nothing can be written to the files of a hugetlbfs",
+            "leave out what is in it, or put it into a tmpfs",
+        ),
+        one(
             "a file declared twice",
             ROOT + '[[mount.file]]\npath = "x"\n[[mount.file]]\npath = "/x"\ncontent = "y"',
             "mount[0].file[1].path",
