@@ -10,7 +10,8 @@ from mountplan.planner.capture.captured import COPY_DIFFERS, Captured, Caution
 from mountplan.planner.compare.compare import judge, machine_of
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.compare.view import View
-from mountplan.planner.errors import Mistake, MountplanError
+from mountplan.planner.errors import Mistake, MountplanError, NotAllowed
+from mountplan.planner.plan.plan import Plan
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.table import MountTable
 
@@ -28,6 +29,7 @@ def judge_capture(text: str, file: str, captured: Captured, views: Sequence[View
         return [Caution("", f"cannot be built as it is: {error}")]
     if plan is None:
         return [_of_mistake(one, captured) for one in mistakes]
+    refused = _refused_to_this_user(plan, captured)
     wanted = [_without_left_out(view, captured, space) for space, view in enumerate(views)]
     names = [one.name for one in captured.namespaces]
     found = predicted(file, plan, host).views
@@ -38,7 +40,18 @@ def judge_capture(text: str, file: str, captured: Captured, views: Sequence[View
     told = [_of_difference(one) for one in drift if not one.unknown and one.prop != "source"]
     if len(told) > _MOST:
         told = [*told[:_MOST], Caution("", f"{len(told) - _MOST} more differences; `mountplan diff` tells them all")]
-    return told
+    return refused + told
+
+
+def _refused_to_this_user(plan: Plan, captured: Captured) -> list[Caution]:
+    """What the kernel would refuse to who builds it in a user namespace, as an ordinary user has to."""
+    try:
+        pipeline.try_out(plan)
+    except NotAllowed as error:
+        return [_of_mistake(one, captured) for one in error.mistakes]
+    except MountplanError as error:
+        return [Caution("", f"cannot be built as it is: {error}")]
+    return []
 
 
 def _without_left_out(view: View, captured: Captured, space: int) -> View:

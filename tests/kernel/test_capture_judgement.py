@@ -92,3 +92,18 @@ def test_a_root_in_memory_loses_the_links_by_which_programs_are_found(in_host: I
     what = "without --contents the copy has not what is in its root, and runs no programs: bin, lib"
     assert [what] == cautions(without, "/")
     assert [] == cautions(taken, "/")
+
+
+@pytest.mark.needs_kernel("userns")
+def test_what_the_user_who_captures_could_not_build_is_told(in_host: InHost) -> None:
+    """`check` would refuse it; root of the machine can."""
+
+    def capture() -> list[str]:
+        with held(lambda: None) as pid:
+            return cautions(api.capture(pid), "/")
+
+    told = in_host(capture, identity="userns")
+    assert ["in a user namespace such mounts are locked together (mount[0].bind)"] == [
+        one.partition("below it: ")[2].partition(";")[0] for one in told if "cannot be built as it is written" in one
+    ]
+    assert [] == [one for one in in_host(capture, identity="root") if "cannot be built" in one]
