@@ -329,7 +329,8 @@ class _Search:
         for overlay in self.overlays:
             if overlay.changing and overlay.root is None and overlay.found[0] is None:
                 named = [one.layer for one in overlay.candidates[0] if one.layer.device != overlay.wanted.device]
-                asked += [(overlay, layer) for layer in dict.fromkeys([*named, *self._alike(overlay.paths[0])])]
+                some = [*named, *self._beside_mountpoint(overlay), *self._alike(overlay.paths[0])]
+                asked += [(overlay, layer) for layer in dict.fromkeys(some)]
         spots = [self._spot_of(layer) for _, layer in asked]
         there = [number for number, spot in enumerate(spots) if spot is not None]
         used: set[int] = set()
@@ -362,6 +363,15 @@ class _Search:
             if TargetPath(layer.path).is_under(root)
         )
         return max((common_end(path, place) for place in seen), default=0)
+
+    def _beside_mountpoint(self, overlay: SoughtOverlay) -> Iterable[OverlayLayer]:
+        """Where a relative name of the upper directory leads to from the directory that the overlay is mounted in."""
+        space, path = overlay.wanted.space, overlay.paths[0]
+        if not path.startswith("/"):
+            here = posixpath.dirname(self.rows[space][overlay.wanted.mount].mountpoint)
+            tree = self.trees[space]
+            index, place = walk(tree, posixpath.normpath(TargetPath(here).joined(f"/{path}")))
+            yield OverlayLayer(tree.rows[index].device, TargetPath(tree.rows[index].root).joined(place))
 
     def _alike(self, path: str) -> Iterable[OverlayLayer]:
         """Directories, of whichever filesystem, whose paths there end as `path` does, if there are such."""

@@ -14,7 +14,7 @@ from mountplan.applier.build.build_subjects import of_built
 from mountplan.capturing import Capture, capture_subjects
 from mountplan.planner.capture.captured import CapturedPlace
 from tests.hosts import InHost, mount, umount
-from tests.kernel.captured_process import at, captured
+from tests.kernel.captured_process import at, captured, held
 from tests.kernel.test_road_images import run, squashfs
 from tests.mountflags import MNT_DETACH, MS_BIND
 
@@ -192,3 +192,24 @@ def test_of_a_layer_that_has_a_stand_in_it_is_not_said_that_it_is_taken_by_its_n
     capture = in_host(lambda: captured(act), identity="root")
     assert [] == [str(one) for one in capture.cautions if "taken by name" in one.what]
     assert ["/mnt/at"] == [one.where for one in capture.cautions if "stand in for" in one.what]
+
+
+@pytest.mark.needs_kernel("userns")
+def test_relative_names_are_followed_from_where_the_overlay_is_where_the_kernel_tells_nothing(in_host: InHost) -> None:
+    """As of an overlay that was mounted in a user namespace; that the upper directory is in use proves it."""
+
+    def act() -> None:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("in/lower", "in/upper", "in/work", "in/at", "other/upper"):
+            os.makedirs(f"/mnt/{name}")
+        os.chdir("/mnt/in")
+        mount("none", "at", "overlay", data="userxattr,lowerdir=lower,upperdir=upper,workdir=work")
+
+    def script() -> Capture:
+        with held(act) as pid:
+            return api.capture(pid, check=False)
+
+    found = at(in_host(script, identity="userns"), "/mnt/in/at")
+    assert CapturedPlace("mnt", "/in/upper") == found.upper
+    assert CapturedPlace("mnt", "/in/work") == found.work
+    assert (CapturedPlace("mnt", "/in/lower"),) == found.layers
