@@ -72,6 +72,7 @@ _OPTIONS_ELSEWHERE = {
 }
 _OPTIONS_OF = {
     ("rm", "-f"): "names go without one, whatever is in them",
+    ("run", "--pid"): "it makes a namespace of its own; `nsenter --mount --target PID` goes into that of a process",
     ("rm", "-r"): "names go without one, whatever is in them",
     ("rm", "--force"): "names go without one, whatever is in them",
     ("show", "--mount"): "`mountplan explain NAME --mount PATH` tells what a mount there would do",

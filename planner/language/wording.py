@@ -160,7 +160,8 @@ def _unknown(key: str, owner: Any, model: Any) -> str:
         table = field_of(model, key)
         called = table.table.CALLED if table is not None and table.table is not None else ""
         return f"write it as a table of the spec's: {called}" if called.startswith("[") else _AT_THE_TOP
-    if home := _home(key, model):  # known elsewhere, and that is more than to look alike
+    own = _home(key, owner).replace("[[", f"{owner.CALLED[:-2]}.") if owner.__name__ == "Namespace" else ""
+    if home := own or _home(key, model):  # known elsewhere, and that is more than to look alike
         return home
     close = suggestion(snake, known)
     if close:

@@ -119,6 +119,7 @@ def test_every_command_has_help_with_examples_and_fits_80_columns(run: Command, 
         (["run", "x", "--"], "there is no command after --"),
         (["up", "x"], "unknown command 'up'; did you mean apply?"),
         (["rm", "-f", "x"], "unknown option -f; names go without one, whatever is in them\n"),
+        (["run", "--pid", "1", "x"], "unknown option --pid; it makes a namespace of its own; `nsenter"),
         (
             ["apply", "x", "-n", "y"],
             "unknown option -n; apply, capture and import have --name; elsewhere a name stands by itself\n",

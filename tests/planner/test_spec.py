@@ -438,6 +438,8 @@ def test_a_python_string_that_stands_for_no_bytes_is_a_mistake() -> None:
         ("[[mount]]", "run", "write it as a table of the spec's: [run]"),
         ("[run]", "user", "leave it out: a command runs as who has called mountplan"),
         ("", "hostname", "write it below [run]"),
+        ("[[namespace]]", "type", "write it below a [[namespace.mount]]"),
+        ("[[namespace]]", "content", "write it below a [[namespace.mount.file]]"),
         ("[[namespace]]", "net", 'write unshare = ["net"] in [run]'),
         ("[peer_group.x]", "slave_of", 'write master = "NAME"'),
     ],
