@@ -26,7 +26,7 @@ from mountplan.planner.errors import StepRefused
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from tests.hosts import InHost, moments, mount, run_in_child, setns, unshare
-from tests.live_trees import LiveTree, standing_tree
+from tests.live_trees import GAPS, LiveTree, standing_tree
 from tests.mountflags import MS_BIND, MS_PRIVATE, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -631,7 +631,7 @@ def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
         with standing_tree(plan_of(before)) as tree:
             operand = live_target.target_of(f"pid:{tree.built.pid}")
             mount("run", "/run", "tmpfs", data="mode=0755")
-            done = changing.change(plan_of(after), operand, Allowed())
+            done = changing.change(plan_of(after), operand, GAPS)
             left = changing.preview(plan_of(after), live_target.look(operand), Allowed())
             assert [] == os.listdir("/run")
             return sorted(one.sign for one in done.change.changes), len(left.changes)
@@ -678,7 +678,7 @@ def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
             mount("run", "/run", "tmpfs", data="mode=0755")
             earlier = seen(tree)
             try:
-                changing.change(plan_of(after), operand, Allowed())
+                changing.change(plan_of(after), operand, GAPS)
             except StepRefused as error:
                 assert [] == os.listdir("/run")
                 return str(error), earlier, seen(tree)
