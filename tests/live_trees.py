@@ -98,7 +98,7 @@ def standing_tree(plan: Plan) -> Iterator[LiveTree]:
 @contextmanager
 def looking(tree: LiveTree, name: str, places: set[str]) -> Iterator[Callable[[], Looks]]:
     """Have a process inside look at places in a loop; the function ends it: what it has seen at each, one after the
-    other, as device and inode, or None for nothing.
+    other, as device and inode, or None for nothing. A path that leads elsewhere by a symlink is none of a mount there.
     """
     reader, writer = os.pipe()
     namespace = tree.built.open_mounts(name)
@@ -106,7 +106,7 @@ def looking(tree: LiveTree, name: str, places: set[str]) -> Iterator[Callable[[]
     if child == 0:
         try:
             setns(namespace)
-            seen: Looks = {place: [] for place in places}
+            seen: Looks = {place: [] for place in places if os.path.realpath(place) == place}
             stop: list[int] = []
             signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
             begun = False

@@ -252,6 +252,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "it cannot be made read-only while a process has a file open there for writing, or one that was removed",
         "let it close the file, or end it; or have ro in attributes: for processes in the tree the mount is swapped",
     ),
+    ("reconfigure", E.EINVAL): (
+        "the filesystem does not take the option or its value, or what is in it needs more by now",
+        "correct options: size and nr_inodes have to be enough for what is there; or remove some of it inside",
+    ),
     ("set_attributes", E.EPERM): (
         "an attribute that was locked by a more privileged namespace cannot be cleared",
         "leave the attribute as the host has it",
@@ -334,6 +338,7 @@ _TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
     ("attach", E.EXDEV): ("openat2",),
     ("join_group", E.EINVAL): ("move_mount",),
     ("reconfigure", E.EBUSY): ("fsconfig",),
+    ("reconfigure", E.EINVAL): ("fsconfig",),
     ("set_attributes", E.EBUSY): ("mount_setattr",),
     ("remove_mount", E.EBUSY): ("umount2",),
     ("remove_mount", E.EINVAL): ("umount2",),
