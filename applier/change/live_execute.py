@@ -163,6 +163,8 @@ class LiveExecution(Execution):
                         kernel.unmount(peer, path, recursive=True)
                     else:
                         kernel.attach(mount, where, "")
+                        # Or else what stands on it goes there, too, when it goes here.
+                        kernel.set_attributes(mount, propagation=abi.MS_PRIVATE, recursive=True)
                 finally:
                     kernel.visit(self.visited)
                     kernel.set_attributes(parent, propagation=abi.MS_PRIVATE)

@@ -251,9 +251,23 @@ class Arrangement:
     def _attach_at_once(
         self, site: ExaminedSite, level: int, where: tuple[Handle, str], carried: dict[int, Handle]
     ) -> Steps[None]:
-        """As _attach_from, by a single call: all is put together in the yard. Nothing is `carried`."""
-        space, parts = self.space, self._parts
+        """As _attach_from, by a single call. Nothing is `carried`."""
         parent, path = where
+        lowest = site.wanted[level]
+        origin = self.space.origins[lowest]
+        tree = yield self._put_together(site, level)
+        self.steps += self._parts.nodes_upon(self.space, lowest, parent, path) if path else []
+        self.steps.append(s.Attach(tree, parent, path, path != "", False, origin))
+        if lowest in self._late:
+            self._late.remove(lowest)
+            self.steps.append(c.SetSharing(tree, "unbindable", False, origin))
+        self.steps.append(s.Release(tree, ""))
+
+    def _put_together(self, site: ExaminedSite, level: int) -> Steps[Handle]:
+        """What is wanted at a site from a level on, with all that shall stand on it: a clone of what is built in the
+        yard. What is unbindable is made so later.
+        """
+        space, parts = self.space, self._parts
         lowest = site.wanted[level]
         origin = space.origins[lowest]
         self._late += [at for at in space.wanted.below(lowest) if space.wanted.rows[at].unbindable]
@@ -262,16 +276,11 @@ class Arrangement:
         tree = f"tree:{handle}"
         self.steps.append(s.Attach(handle, s.YARD, f"tree{len(parts.trees)}", False, False, origin))
         yield self._fill(lowest, None)
-        yield self._attach_from(site, level + 1, (handle, ""), carried)
+        yield self._attach_from(site, level + 1, (handle, ""), {})
         self._join(lowest, handle, made=True)
         parts.trees += [*self.steps, c.CarryLive(tree, handle, origin), s.Release(handle, "")]
         self.steps = visiting
-        self.steps += parts.nodes_upon(space, lowest, parent, path) if path else []
-        self.steps.append(s.Attach(tree, parent, path, path != "", False, origin))
-        if lowest in self._late:
-            self._late.remove(lowest)
-            self.steps.append(c.SetSharing(tree, "unbindable", False, origin))
-        self.steps.append(s.Release(tree, ""))
+        return tree
 
     def _make_place(self, wanted: int) -> None:
         try:
@@ -385,11 +394,13 @@ class Arrangement:
             come.append(new)
         for wanted in reversed(come):
             row = space.wanted.rows[wanted]
-            if row.unbindable:
-                self._late.append(wanted)
-            handle = self._make(wanted)
-            if row.peer_group or row.master:
-                self._join(wanted, handle)
+            if space.wanted.is_bare(wanted):
+                self._late += [wanted] if row.unbindable else []
+                handle = self._make(wanted)
+                if row.peer_group or row.master:
+                    self._join(wanted, handle)
+            else:
+                handle = yield self._put_together(site, len(site.wanted) - 1)
             self.steps.append(
                 c.AttachLowest(handle, parent, path, row.peer_group != 0, space.origins[wanted])
             )  # fmt: skip

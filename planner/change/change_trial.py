@@ -169,6 +169,7 @@ class ChangeTrial(Trial):
             world.umount(builder, path, lazy=True)
         else:
             world.move_mount(builder, mount, place)
+            world.set_attributes(builder, mount, Change(), kind="private", recursive=True)
         self._leave_home(visited)
         world.set_attributes(builder, parent, Change(), kind="private")
         self._go_home()

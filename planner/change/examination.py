@@ -289,10 +289,22 @@ class Examination:
         for at in come:
             if space.wanted.is_bare(at) and (not space.wanted.rows[at].unbindable or space.is_seen(at)):
                 continue
-            if not swaps_top or at != come[-1] or not self._beneath:
+            if not swaps_top or at != come[-1]:
                 return False
-            site.top_beneath = True
+            if not self._beneath and not self._can_be_passed_on(site, at):
+                return False
+            site.top_beneath = self._beneath
         return True
+
+    def _can_be_passed_on(self, site: ExaminedSite, wanted: int) -> bool:
+        """Whether a mount can come through a peer with all that shall stand on it, of which none is shared then; and
+        nothing that has arrived on the one that it takes the place of goes.
+        """
+        space = self.space
+        all_of_it = [(space.wanted.rows[at], at) for at in space.wanted.below(wanted)]
+        if any(row.peer_group or (row.unbindable and not space.is_seen(at)) for row, at in all_of_it):
+            return False
+        return not any(below.arrived for one in mounts_in(site) for below in one.sites.values())
 
     def _lift(self, site: ExaminedSite) -> None:
         """Have a site be taken off, so that what it covers can be reached."""
