@@ -249,9 +249,12 @@ def _changes(
             was, there = _values(seen), _values(row.options)
             names |= {name for name, _ in asked if was.get(name) != there.get(name)}
     else:
-        known = changeable.keys() & of(creation.fstype).defaults.keys() & _values(row.options).keys()
+        there = _values(row.options)
+        known = changeable.keys() & of(creation.fstype).defaults.keys() & there.keys()
         asked += tuple((key, changeable[key]) for key in sorted(known) if key not in dict(asked))
         names = {name for name, _, _ in differing_options(creation.fstype, asked, row.options)}
+        # A tmpfs shows no size if it has the one that it gets by itself.
+        names |= {name for name, value in asked if name == "size" and name not in there and value != changeable[name]}
     changed = tuple(pair for pair in asked if pair[0] in names)
     read_only = now.sealed or _READ_ONLY in creation.options
     if read_only != ("ro" in row.options.split(",")):

@@ -711,6 +711,25 @@ def test_an_option_of_proc_is_changed_in_place_and_goes_when_the_spec_does_not_h
     assert (["~ options hidepid=invisible -> hidepid=0"], "rw") == back
 
 
+def test_a_size_that_is_not_enough_for_what_is_there_is_refused_with_a_way_out(in_host: InHost) -> None:
+    """It was sent to `mountplan doctor`."""
+
+    def script() -> str:
+        with standing_tree(plan_of(TREE)) as tree:
+            Path(f"/proc/{tree.built.pid}/root/pool/large").write_bytes(bytes(2 << 20))
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
+            try:
+                changing.change(plan_of(f'{TREE}options = {{ size = "1m" }}\n'), operand, Allowed())
+            except StepRefused as refused:
+                return str(refused)
+        return ""
+
+    told = in_host(script, identity="root")
+    assert "Too small a size" in told
+    assert "remove some of it inside" in told
+
+
 @pytest.mark.parametrize("words", ['attributes = ["ro"]', "options = { ro = true }"])
 def test_who_keeps_a_mount_from_being_read_only_is_named(in_host: InHost, words: str) -> None:
     """It has opened a file there and is in another namespace by now, where no plan looks for it."""
