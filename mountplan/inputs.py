@@ -13,9 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-    from typing import NoReturn
+    from typing import BinaryIO, NoReturn
 
 STDIN = "<stdin>"
+MOST = 1 << 28  # bytes that are read of what has no length: a device, or a pipe
 
 
 def label_of(path: str) -> str:
@@ -28,9 +29,19 @@ def read_input(path: str) -> bytes:
     if path == "-":
         if sys.__stdin__ is None:  # what stands in for it is empty, which nobody has said of a spec
             raise OSError(errno.EBADF, "it is closed")
-        return sys.stdin.buffer.read()
+        return _in_parts(sys.stdin.buffer)
     with open(path, "rb") as file:
-        return file.read()
+        return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else _in_parts(file)
+
+
+def _in_parts(file: BinaryIO) -> bytes:
+    parts, size = [], 0
+    while part := file.read(1 << 20):
+        parts.append(part)
+        size += len(part)
+        if size > MOST:
+            raise OSError(errno.EFBIG, f"it has no end, or more than {MOST >> 20} MB")
+    return b"".join(parts)
 
 
 def reason_of(error: OSError | ValueError) -> str:

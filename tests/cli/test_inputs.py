@@ -59,6 +59,11 @@ def test_both_sides_of_a_comparison_come_through_pipes(spec: str, saved: bytes) 
         assert 1 == main(["verify", spec, name])
 
 
+def test_what_has_no_end_is_not_read_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(["check", "/dev/zero"])
+    assert "cannot read it: it has no end, or more than 256 MB" in capsys.readouterr().err
+
+
 def test_a_script_comes_through_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     with pipe(b"mount -t tmpfs x /mnt\n") as name:
         assert 0 == main(["simulate", name])
