@@ -54,6 +54,7 @@ def with_own_names(subjects: Sequence[Subject], tables: Sequence[MountTable], de
     taken = {place for table in tables for place in _alive(table)}
     inodes: dict[tuple[int, int], int] = {}
     linked: list[tuple[int, int]] = []
+    first_of: dict[tuple[str, int], _Place] = {}  # by device and inode
     for space, rows in enumerate(removed):
         answers = look(subjects[space], tables[space], [row.mount_id for row in rows], _inode)
         for row, answer in zip(rows, answers, strict=True):
@@ -61,7 +62,7 @@ def with_own_names(subjects: Sequence[Subject], tables: Sequence[MountTable], de
             place = row.device, row.root.removesuffix(DELETED)
             inodes[space, row.mount_id] = inode
             things.setdefault(place, {}).setdefault(inode, place[1])
-            if has_names:
+            if has_names or (inode and first_of.setdefault((row.device, inode), place) != place):
                 linked.append((space, row.mount_id))
     above = {(device, one) for device, path in things for one in TargetPath(path).ancestors() if one != "/"}
     there = set(_found(subjects, tables, {*things, *above, *((device, path + _INSIDE) for device, path in above)}))

@@ -173,8 +173,11 @@ def test_an_empty_directory_that_comes_back_for_what_was_removed_in_it_is_told(i
     assert [what] == in_host(script, identity="root")
 
 
-def test_of_a_file_that_is_shown_by_a_removed_name_and_has_another_one_that_is_told(in_host: InHost) -> None:
-    """What is written to one of them is in the other; not so in the copy."""
+@pytest.mark.parametrize("kept", [True, False])
+def test_of_a_file_that_is_shown_by_a_removed_name_and_has_another_one_that_is_told(
+    in_host: InHost, *, kept: bool
+) -> None:
+    """What is written to one of them is in the other; not so in the copy. Also where both names are removed."""
 
     def script() -> list[str]:
         with alive(Path("/mnt")) as (one, root):
@@ -183,11 +186,15 @@ def test_of_a_file_that_is_shown_by_a_removed_name_and_has_another_one_that_is_t
             (root / "removed").hardlink_to(root / "kept")
             one.carry_out(Act(0, "bind file", ("/removed", "/at")))
             (root / "removed").unlink()
+            if not kept:
+                (root / "beside").touch()
+                one.carry_out(Act(0, "bind file", ("/kept", "/beside")))
+                (root / "kept").unlink()
             with of_process(one.pids[0]) as subject:
                 return said(capture_subjects([subject], "state"))
 
     what = "its name was removed, and it has others; the copy shows a file without any"
-    assert [f"/at: {what}"] == in_host(script, identity="root")
+    assert [f"{'/at' if kept else '/beside'}: {what}"] == in_host(script, identity="root")
 
 
 def test_a_file_with_names_in_two_parts_of_a_filesystem_is_one_again(tmp_path: Path, in_host: InHost) -> None:
