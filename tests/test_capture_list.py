@@ -13,7 +13,7 @@ SENTENCES = {
     "peers in peer group ": "Peers of several users get",
     "it belongs to a user namespace, and will not: ": "the namespace is built as one of our own, with a caution",
     "the host has it so covered that it cannot be taken from there; a new one stands in for it": "stands in for it",
-    "cannot see what it shows, taken for a directory": "Whether a mount shows a file or a directory",
+    "cannot see what it shows, taken for a ": "Whether a mount shows a file or a directory",
     "the kernel does not tell its source, which takes Linux 6.13; it will be ": "before 6.13, the sources of these",
     "; fsconfig(2) takes ": "A source of more than 255 bytes",
     "its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without": "before 6.15, the id-mappings",

@@ -377,17 +377,27 @@ class _Capture:
                             _note(wanted, (superblock.device, path), (space, child))
         asked = [(space, self.row((space, index)).mount_id) for mounts in wanted.values() for space, index in mounts]
         answers = iter(self.facts.roots(asked))
+        seen_at = {
+            place: [one for _ in mounts if (one := next(answers)) is not None] for place, mounts in wanted.items()
+        }
         for (device, root), mounts in wanted.items():
-            seen = [one for one in [next(answers) for _ in mounts] if one is not None]
+            seen = seen_at[device, root]
             row = self.row(mounts[0])
-            if not seen and not any(self.trees[space].below[index].keys() - {"/"} for space, index in mounts):
-                self.cautions.append(
-                    Caution(self.where(mounts[0][0], row.mountpoint), "cannot see what it shows, taken for a directory")
-                )
             found = seen[0] if seen else MountRoot("directory")
+            if not seen and not any(self.trees[space].below[index].keys() - {"/"} for space, index in mounts):
+                if any(one.kind != "directory" for mount in mounts for one in seen_at.get(self._stands_on(mount), ())):
+                    found = MountRoot("file")
+                what = f"cannot see what it shows, taken for a {found.kind}"
+                self.cautions.append(Caution(self.where(mounts[0][0], row.mountpoint), what))
             if (row.device, row.root) != (device, root) and found.kind != "directory":
                 found = MountRoot("file")  # what it is mounted upon
             self._need(device, root.removesuffix(DELETED), found)
+
+    def _stands_on(self, mount: _Mount) -> _Place:
+        """What a mount is mounted upon."""
+        space, index = mount
+        below = self.row((space, self.trees[space].parents[index]))
+        return below.device, TargetPath(below.root.removesuffix(DELETED)).joined(self.trees[space].places[index])
 
     def _need(self, device: str, path: str, what: MountRoot) -> None:
         """Something must be at `path` of a filesystem. In an overlay it gets there by the layer that is its top."""

@@ -256,6 +256,16 @@ TRIED: dict[str, State] = {
         Act(0, "overlay", ("/a", ("/b/a", "/a/b"), "", "overlay", "again", "", False)),
         Act(0, "overlay", ("/b", ("/layers/b",), "/layers/changes", "overlay", "absolute", "", False)),
     ],
+    "what is shared below the root of a process is mounted on a file, which another process shows": [
+        Act(0, "make", ("/", "shared", False)),
+        Act(0, "tmpfs", ("/", "tmpfs", "mode=0755", 256)),
+        Act(0, "bind file", ("/g", "/b/a/f")),
+        Act(0, "unshare", (True,)),
+        Act(0, "overlay", ("/", ("/layers/c",), "/layers/changes", "?", "absolute", "redirect_dir=nofollow", True)),
+        Act(0, "make", ("/", "slave", False)),
+        Act(0, "special", ("file", "/b/a/s10", "/g")),
+        Act(0, "top", ("/",)),
+    ],
     "mounts of one name": [Act(0, "tmpfs", ("/a/a", f"t{n}", "", 0)) for n in range(3)]
     + [Act(0, "bind", ("/a/a/a/a", "/a"))],
 }
