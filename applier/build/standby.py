@@ -17,6 +17,7 @@ import select
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -131,6 +132,7 @@ class Standby:
         try:
             if not self._is_alive():  # and if so, it is this one that the descriptor is of
                 raise ProcessLookupError
+            self._begin_count()
             fds += channel.pipe()
             fds += channel.pipe()
             answer, say, leash_end, leash = fds
@@ -143,6 +145,11 @@ class Standby:
         os.close(say)
         os.close(leash_end)
         return Begun(self._pid, pidfd, leash, answer, self._memory)
+
+    def _begin_count(self) -> None:
+        """It may have been stopped since the last build, before it did so itself."""
+        with suppress(OSError), open(f"/proc/{self._pid}/fd/{self._memory}", "r+b", buffering=0) as file:
+            file.write(bytes(COUNTER))
 
     def _stop(self) -> None:
         if self._socket is not None:

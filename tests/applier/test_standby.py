@@ -157,6 +157,8 @@ def test_a_build_that_hangs_is_given_up_and_the_next_tree_is_built(in_host: InHo
         _with(standby, plan_of(TWO_NAMESPACES)).close()
         stopped = standby.pid
         os.kill(stopped, signal.SIGSTOP)
+        counted = Path(f"/proc/{stopped}/fd/{standby._memory}")
+        counted.write_bytes((1).to_bytes(8, "little"))  # as if it had been stopped before it forgot the last build
         with pytest.raises(NamespaceRefused, match=r"not done 0\.2 seconds after the start"):
             build(plan_of(TWO_NAMESPACES), standby=standby, timeout=0.2)
         assert _gone(stopped)
