@@ -29,6 +29,7 @@ from mountplan.applier.observe.subjects import Subject, of_process
 from mountplan.applier.sys import syscalls
 from mountplan.capturing import Capture, Folder, capture_subjects
 from mountplan.operands import view_of
+from mountplan.planner.capture.captured import Caution
 from mountplan.planner.compare.compare import differences
 from mountplan.planner.compare.difference import Difference, Drift
 from mountplan.planner.errors import MountplanError
@@ -133,7 +134,7 @@ def compare_again(alive: Inhabited, kinds: set[str] | None = None) -> str:
     difference += [
         str(one)
         for one in _differences([_without_adrift(whole) for whole in before], after, names)
-        if not any(_place(one) == caution.where and f" {one.prop}:" in caution.what for caution in told)
+        if not any(_is_told(one, caution, before, names) for caution in told)
     ]
     # With the files, the copy may have what a capture could not see, and took for something else.
     guessed = text != first.text and any(UNSEEN in one.what for one in first.cautions)
@@ -214,9 +215,17 @@ def _differences(before: list[Whole], after: list[Whole], names: Sequence[str]) 
     return differences(views[0], views[1], None)
 
 
-def _place(one: Difference) -> str:
-    """How a caution calls the mount."""
-    return f"{one.namespace}:{one.mount}" if one.namespace else one.mount
+def _is_told(one: Difference, caution: Caution, tables: list[Whole], names: Sequence[str]) -> bool:
+    """Whether the caution is of this; what is the superblock's is told of one of its mounts."""
+    if f" {one.prop}:" not in caution.what:
+        return False
+    place = f"{one.namespace}:{one.mount}" if one.namespace else one.mount
+    devices: dict[str, set[str]] = {}
+    for name, whole in zip(names, tables, strict=False):
+        for row in whole.table.rows:
+            devices.setdefault(f"{name}:{row.mountpoint}" if name else row.mountpoint, set()).add(row.device)
+    same = devices.get(place, set()) & devices.get(caution.where, set())
+    return place == caution.where or (one.prop.startswith("option ") and bool(same))
 
 
 class Failure(NamedTuple):

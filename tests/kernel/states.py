@@ -229,6 +229,10 @@ class Actor:
         if not inherit:
             self.pivot("/mnt", "")
 
+    def _are_groups(self, path: str) -> bool:
+        """Whether directories at a path are, or would be, control groups of the machine."""
+        return any(os.path.exists(f"{self.at(one)}/cgroup.procs") for one in (path, os.path.dirname(path)))
+
     def populate(self, path: str) -> None:
         for name in SKELETON:
             os.mkdir(f"{path}/{name}")
@@ -258,7 +262,7 @@ class Actor:
         elif how == "dots":
             told = lambda name: f"{self.at(name)}/../{name.rpartition('/')[2]}"  # noqa: E731
         for number, name in enumerate(lower):
-            if OVERLAY_NAMES.intersection(name):
+            if OVERLAY_NAMES.intersection(name) and not self._are_groups(name):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(self.at(name))
             if fill:
@@ -266,8 +270,8 @@ class Actor:
                     with contextlib.suppress(OSError), open(f"{self.at(name)}/{entry}", "wb") as file:
                         file.write(b"x" * number)  # by its size it is known from which layer it comes
         options = "lowerdir=" + ":".join(_escaped(told(name)) for name in lower)
-        if any(os.path.exists(f"{self.at(one)}/cgroup.procs") for one in (upper, os.path.dirname(upper)) if one):
-            upper = ""  # directories in there are control groups of the machine
+        if upper and self._are_groups(upper):
+            upper = ""
         if upper:
             if how != "again" or not self.changes:
                 with contextlib.suppress(FileExistsError):
