@@ -65,7 +65,7 @@ def meant_instead(path: str) -> str:
             inside = sorted(one for one in os.listdir(path) if one.endswith(".toml"))
             return f"name a file in it, such as {os.path.join(path, inside[0])}; or " if inside else ""
         if os.path.exists(path):  # it is this one that is meant
-            return "make it readable, or "
+            return "" if stat.S_ISCHR(os.stat(path).st_mode) else "make it readable, or "
         there = [one for one in os.listdir(directory or ".") if one.endswith((".toml", ".json", ".sh")) and one != name]
     except OSError:
         return ""

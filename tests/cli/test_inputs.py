@@ -61,7 +61,8 @@ def test_both_sides_of_a_comparison_come_through_pipes(spec: str, saved: bytes) 
 
 def test_what_has_no_end_is_not_read_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == main(["check", "/dev/zero"])
-    assert "cannot read it: it has no end, or more than 256 MB" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "cannot read it: it has no end, or more than 256 MB\n  remedy: name a spec" in told
 
 
 def test_a_script_comes_through_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
