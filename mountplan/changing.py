@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from mountplan.applier.keep import kept, kept_changes
-from mountplan.applier.observe.observe import refused_table, tmpfs_defaults
+from mountplan.applier.observe.observe import refused_table
 from mountplan.applier.observe.subjects import of_process
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import ChildKilled
 from mountplan.applier.sys.refusal import KernelRefusal
+from mountplan.keeping import state_for
 from mountplan.live_target import Target, holders_of, look, subject_of, with_occupied
 from mountplan.operands import Operand, granted_of
 from mountplan.pipeline import without_defaults
@@ -37,10 +38,9 @@ from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.record import NamedTuple
-from mountplan.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from mountplan.applier.change.journal import Journal, JournalEntry
     from mountplan.applier.change.visit import Refused, Visited
@@ -67,9 +67,8 @@ def dump(plan: Plan, target: Target, allowed: Allowed, change: ChangePlan) -> st
     """A plan of changes as the text of a file."""
     from mountplan.planner.change.change_file import SavedChange, dump_change, lines_of, outcome_of, state_of
 
-    subject = target.value if target.kind == "name" else f"pid:{target.value}"
     state = state_of(target.standing, target.unique)
-    return dump_change(SavedChange(subject, plan, allowed, state, outcome_of(change), lines_of(change)))
+    return dump_change(SavedChange(_subject(target), plan, allowed, state, outcome_of(change), lines_of(change)))
 
 
 class Changed(NamedTuple):
@@ -146,15 +145,14 @@ def _carry_out(
     """`interrupted` is what the journal says until this has come to an end, whatever becomes of it."""
     started = perf_counter()
     if found.obstacles:
-        raise ChangeRefused(tuple(map(_words(plan), found.obstacles)))
+        raise ChangeRefused(tuple(_in_words(plan, one) for one in found.obstacles))
     if not found.changes:
         if target.kind == "name":
             _record(plan, target)
         if interrupted is not None:
             journal.remove()
-        return Changed(
-            plan, found, "stands" if outcome == "changed" else outcome, found.tables, perf_counter() - started
-        )
+        came_to = "stands" if outcome == "changed" else outcome
+        return Changed(plan, found, came_to, found.tables, perf_counter() - started)
     _refuse_what_is_in_use(plan, found)
     record = target.standing.record
     before = record.plan if record is not None else None
@@ -191,7 +189,7 @@ def _carry_out(
         raise
     except MountplanError as error:
         what = f"{error}\n  all was changed by then, and could not be looked at or written down"
-        raise ChangeUnfinished(what, _ways_out(target.kind, target.value), error.exit_status) from None
+        raise ChangeUnfinished(what, _ways_out(target), error.exit_status) from None
     tables = tuple((space.name, space.table) for space in after.standing.spaces)
     outside = _seen_outside(target.standing, after.standing)
     return Changed(plan, found, outcome, tables, perf_counter() - started, outside, notices)
@@ -214,26 +212,25 @@ def _plan_of_what_stands(target: Target) -> Plan | None:
     return None if found.changes or found.obstacles else plan
 
 
-def _words(plan: Plan) -> Callable[[ChangeObstacle], str]:
-    def words(one: ChangeObstacle) -> str:
-        place = f"{plan.ref(one.origin)}: " if one.origin else ""
-        return f"{place}{one.what}" + (f"\n  remedy: {one.remedy}" if one.remedy else "")
-
-    return words
+def _in_words(plan: Plan, one: ChangeObstacle) -> str:
+    place = f"{plan.ref(one.origin)}: " if one.origin else ""
+    return f"{place}{one.what}" + (f"\n  remedy: {one.remedy}" if one.remedy else "")
 
 
 def _label(operand: Operand) -> str:
     return operand.value if operand.kind == "name" else f"process {operand.value}"
 
 
-@contextmanager
-def _journal(operand: Operand) -> Iterator[Journal]:
+def _subject(target: Target | Operand) -> str:
+    """As --live takes it."""
+    return target.value if target.kind == "name" else f"pid:{target.value}"
+
+
+def _journal(operand: Operand) -> AbstractContextManager[Journal]:
     from mountplan.applier.change.journal import journal_of_name, journal_of_namespace
 
     if operand.kind == "name":
-        with journal_of_name(operand.value) as journal:
-            yield journal
-        return
+        return journal_of_name(operand.value)
     with of_process(int(operand.value)) as subject:
         try:
             number = syscalls.namespace_id(subject.fd)
@@ -241,8 +238,7 @@ def _journal(operand: Operand) -> Iterator[Journal]:
             if error.errno not in (errno.ENOTTY, errno.EINVAL):
                 raise refused_table(f"{subject.label}: cannot tell its namespace", error) from None
             number = os.fstat(subject.fd).st_ino  # before Linux 6.11
-    with journal_of_namespace(number) as journal:
-        yield journal
+    return journal_of_namespace(number)
 
 
 def _refuse_unfinished(journal: Journal, operand: Operand) -> None:
@@ -258,17 +254,14 @@ def _refuse_unfinished(journal: Journal, operand: Operand) -> None:
         return
     after = load_plan(entry.after, "the plan in the journal") if entry.after else None
     into = f" into what {after.file} says" if after is not None else ""
-    raise ChangeUnfinished(
-        f"a change of {_label(operand)}{into} was interrupted when it had begun", _ways_out(operand.kind, operand.value)
-    )
+    raise ChangeUnfinished(f"a change of {_label(operand)}{into} was interrupted when it had begun", _ways_out(operand))
 
 
-def _ways_out(kind: str, value: str) -> str:
-    option = f"--name {value}" if kind == "name" else f"--pid {value}"
-    subject = value if kind == "name" else f"pid:{value}"
+def _ways_out(target: Target | Operand) -> str:
+    option = f"--{target.kind} {target.value}"
     return (
-        f"`mountplan plan SPEC --live {subject}` shows what is left to do; finish it: mountplan apply --live --continue"
-        f" {option}; or take it back: mountplan apply --live --undo {option}"
+        f"`mountplan plan SPEC --live {_subject(target)}` shows what is left to do; finish it: mountplan apply --live"
+        f" --continue {option}; or take it back: mountplan apply --live --undo {option}"
     )
 
 
@@ -300,34 +293,28 @@ def _visit(target: Target, steps: tuple[ChangeStep, ...], journal: Journal) -> R
     from mountplan.applier.sys.userns import owner_fd
 
     with ExitStack() as stack:
+
+        def lent(fd: int) -> int:
+            stack.callback(os.close, fd)
+            return fd
+
         if target.kind == "name":
             opened = stack.enter_context(kept.opened(target.value))
-            entrances = []
-            for one in opened.kept.mounts:
-                fd = opened.open(one)
-                stack.callback(os.close, fd)
-                entrances.append(Entrance(one.name, fd, -1))
-            others = []
-            for one in opened.kept.namespaces:
-                if one.kind != "mnt":
-                    fd = opened.open(one)
-                    stack.callback(os.close, fd)
-                    others.append((one.kind, fd))
+            entrances = [Entrance(one.name, lent(opened.open(one)), -1) for one in opened.kept.mounts]
+            others = [(one.kind, lent(opened.open(one))) for one in opened.kept.namespaces if one.kind != "mnt"]
         else:
             subject = stack.enter_context(subject_of(target.operand))
             root = subject.root()
             if root < 0:
                 raise TableError(f"process {target.value} has ended")
-            stack.callback(os.close, root)
-            entrances = [Entrance(target.standing.spaces[0].name, subject.fd, root)]
+            entrances = [Entrance(target.standing.spaces[0].name, subject.fd, lent(root))]
             others = []
             for kind in ("user", "net", "ipc", "uts", "cgroup", "pid"):
                 # A sandbox may have gone on into a user namespace that has no say over its mounts.
                 fd = owner_fd(subject.fd) if kind == "user" else -1
                 if fd < 0:
                     fd = os.open(f"/proc/{target.value}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-                stack.callback(os.close, fd)
-                if not os.path.samestat(os.fstat(fd), os.stat(f"/proc/self/ns/{kind}")):
+                if not os.path.samestat(os.fstat(lent(fd)), os.stat(f"/proc/self/ns/{kind}")):
                     others.append((kind, fd))
         return carry_out(steps, tuple(entrances), tuple(others), journal.begin)
 
@@ -402,7 +389,7 @@ def _aftermath(
         error.args = (f"{error.args[0]}\n  {told}",)
         return error
     what = f"{error}\n  what had been changed by then stands, and could not be taken back"
-    return ChangeUnfinished(what, _ways_out(target.kind, target.value), error.exit_status)
+    return ChangeUnfinished(what, _ways_out(target), error.exit_status)
 
 
 def _with_begun(target: Target, begun: Plan | None) -> Target:
@@ -472,12 +459,8 @@ def _verify(
     stood = frozenset(row.device for space in before.standing.spaces for row in space.table.rows)
     since, drift = granted_since(pairs, granted, stood, change.steps, present)
     found = tuple(View(space.name, space.table, idmaps=space.idmaps, granted=since) for space in after.standing.spaces)
-    outside = tuple(table for _, table in after.standing.outside)
-
-    def around() -> Surroundings:
-        return Surroundings(outside, after.standing.ages)
-
-    judged = judge(wanted, found, machine_of(host), arrivals=True, surroundings=around)
+    around = Surroundings(tuple(table for _, table in after.standing.outside), after.standing.ages)
+    judged = judge(wanted, found, machine_of(host), arrivals=True, surroundings=lambda: around)
     if judged.drift or drift:
         raise VerificationFailed(judged.drift or drift)
     return without_defaults(judged.notices)
@@ -500,13 +483,10 @@ def _record(plan: Plan, target: Target) -> None:
         return MountTable(tuple(row for row in whole.rows if row.mount_id not in others))
 
     with kept.opened(target.value) as opened:
-        state = opened.kept._replace(
-            spec=os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file,
-            digest=digest_of(plan),
-            made_by=__version__,
-            run=plan.run,
-            left_out=plan.expected.left_out,
-            defaults=tmpfs_defaults(),
+        was = opened.kept
+        made_from = was.made_from if digest_of(plan) == was.digest else ""  # of another plan, it is not known
+        state = state_for(plan, was.name, made_from)._replace(
+            id=was.id, created=was.created, since=was.since, namespaces=was.namespaces, keeper=was.keeper
         )
         kept_changes.record_anew(opened, state, dump_plan(plan).encode(), host, own)
 

@@ -94,6 +94,17 @@ def test_with_exit_code_1_says_that_there_is_something_to_do(on_host: Callable[.
     assert [0, 1, 0] == on_host(script)
 
 
+def test_the_spec_from_which_a_name_was_made_is_not_what_it_was_changed_into(on_host: Callable[..., Any]) -> None:
+    """It was taken for what the host had made of it since, so that `verify` said yes to the wrong spec."""
+
+    def script() -> list[int]:
+        before, after = spec(BEFORE), spec(AFTER, "b.toml")
+        changed = mountplan("apply", after, "--live", "--allow-gap")
+        return [changed.status, mountplan("verify", before, "live").status, mountplan("verify", after, "live").status]
+
+    assert [0, 1, 0] == on_host(script)
+
+
 def test_json_tells_the_same(on_host: Callable[..., Any]) -> None:
     found = on_host(lambda: mountplan("plan", spec(AFTER, "b.toml"), "--live", "live", "--json")).json()
     assert {"add": 1, "change": 0, "swap": 1, "remove": 1} == found["counts"]
