@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import grp
 import importlib
 import json
 import os
+import pwd
 import re
 import stat
 import sys
@@ -77,6 +79,12 @@ class MachineFacts:
         except OSError as error:
             if error.errno in OF_THE_SYSTEM:
                 raise
+            return ""
+
+    def number_of(self, kind: str, name: str) -> str:
+        try:
+            return str(pwd.getpwnam(name).pw_uid if kind == "uid" else grp.getgrnam(name).gr_gid)
+        except KeyError:
             return ""
 
     def writable(self, path: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mountplan.planner.attributes import NAMES, applied, change, remounted
 from mountplan.planner.foreign.mount_words import (
@@ -25,12 +25,14 @@ _BY_PROGRAM = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "davfs", "sshfs", "ntfs-3g", "zfs", "s3fs"}
 )
 _OF_LOOP = ("loop", "offset", "sizelimit")
+# libmount's strtosize: bytes, or a number of units; K and KiB are 1024, KB is 1000.
+_SIZE = re.compile(r"(\d+)(?:([KMGTPE])(B|iB)?)?", re.IGNORECASE)
 
 
 def import_fstab(text: str, file: str, facts: ImportFacts) -> SpecDraft:
     """Raises SpecError with all lines that are no lines of an fstab."""
     draft = SpecDraft()
-    draft.inherits = True
+    draft.inherits = draft.goes_on = True
     refusal = Refusal(file)
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -84,7 +86,7 @@ def _line(
     if words.bind or fstype in ("bind", "rbind"):
         mount = _bind(draft, source, place, words, fstype, facts)
     else:
-        mount = _filesystem(draft, where, source, place, words, fstype.split(",")[0])
+        mount = _filesystem(draft, where, source, place, words, fstype.split(",")[0], facts)
     if "nofail" in options and (mount.keys.keys() & {"bind", "image"} or str(mount.keys.get("source")).startswith("/")):
         mount.keys["optional"] = True
     _tell_received(draft, mount)
@@ -178,8 +180,10 @@ def _bits(draft: SpecDraft, mount: DraftMount, facts: ImportFacts) -> int:
     return applied(start, change(tuple(names)))
 
 
-def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: SortedWords, fstype: str) -> DraftMount:
-    options = filesystem_options(fstype, words)
+def _filesystem(
+    draft: SpecDraft, where: str, source: str, place: str, words: SortedWords, fstype: str, facts: ImportFacts
+) -> DraftMount:
+    options = _with_numbers(filesystem_options(fstype, words), facts)
     keys: dict[str, object] = {"type": fstype}
     if fstype == "overlay":
         layers, *data = re.split(r"(?<!\\)::", str(options.pop("lowerdir", "")))
@@ -193,10 +197,7 @@ def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: So
     elif any(one in options for one in _OF_LOOP) or (
         of(fstype).on_device and source.startswith("/") and ".img" in source
     ):
-        keys["image"] = source
-        lost = [one for one in ("offset", "sizelimit") if one in options]
-        if lost:
-            draft.cannot_say(f"{where}: {' and '.join(lost)} of the image: attach it with losetup(8)")
+        keys["image"] = _image(source, options)
         for one in _OF_LOOP:
             options.pop(one, None)
     else:
@@ -213,6 +214,27 @@ def _filesystem(draft: SpecDraft, where: str, source: str, place: str, words: So
     add_attributes(mount, words, recursive=False)
     share(draft, mount, words.events, None)
     return mount
+
+
+def _image(path: str, options: Mapping[str, object]) -> object:
+    """What is said to be no size stays as it is: `check` has something against it, as mount(8) has."""
+    part = {key: options[word] for word, key in (("offset", "offset"), ("sizelimit", "size")) if word in options}
+    return {"path": path} | {key: _size(str(one)) for key, one in part.items()} if part else path
+
+
+def _size(text: str) -> int | str:
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        return text
+    number, unit, kind = found.groups()
+    power = " KMGTPE".index((unit or " ").upper())
+    return int(number) * int((1000 if (kind or "").upper() == "B" else 1024) ** power)
+
+
+def _with_numbers(options: dict[str, object], facts: ImportFacts) -> dict[str, object]:
+    """mount(8) looks the names of users and groups up; the kernel takes numbers alone."""
+    kept = {key: one for key, one in options.items() if isinstance(one, str) and one[:1].isalpha()}
+    return options | {key: facts.number_of(key, one) or one for key, one in kept.items() if key in ("uid", "gid")}
 
 
 def _device(source: str) -> str:

@@ -57,6 +57,10 @@ class ImportFacts(Protocol):
         """The path without symlinks, as far as it exists."""
         ...
 
+    def number_of(self, kind: str, name: str) -> str:
+        """The number of a user ("uid") or group ("gid"); "" if there is none of that name."""
+        ...
+
     def link(self, path: str) -> str:
         """What is in the symlink there; "" if there is none."""
         ...
@@ -89,6 +93,7 @@ class SpecDraft:
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.inherits = False  # root = "inherit"
+        self.goes_on = False  # the program mounts the rest where one mount fails
         self.keys: dict[str, object] = {}  # more at the top
         self.unsaid: list[str] = []
         self.groups: dict[str, dict[str, object]] = {}
@@ -146,8 +151,11 @@ class SpecDraft:
                 one = mounts[number]
                 if one.target == "/" and one.stands_on is None and not self.inherits:
                     continue  # without its root there is no tree
-                if one in left_out:
+                upon = [other for other in self.mounts if other.stands_on is one]
+                if one in left_out or (self.goes_on and upon):
                     one.is_comment = True
+                    for other in upon:
+                        other.stands_on = one.stands_on
                 one.keys.setdefault("unsupported", mistake.what)
             else:
                 table = tables[kind][number]

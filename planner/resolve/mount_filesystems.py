@@ -25,7 +25,7 @@ from mountplan.planner.tables import instances
 from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import UNTOLD
 
-_OF_NAMESPACES = regex(r"/proc/[a-z0-9-]+/ns/[a-z_]+")
+_OF_NAMESPACES = regex(r"/proc/[a-z0-9-]+/ns/(?!mnt)[a-z_]+")
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask", "readonly")
 # What a bind takes as it finds it.
@@ -339,6 +339,8 @@ def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
         remedy = f'write bind = "{before}", and what comes behind it in keys of its own: target, attributes = ["ro"]'
     if _OF_NAMESPACES.fullmatch(path):
         remedy = otherwise = f'write bind = {{ namespace = "{path}" }}'
+    elif path.endswith("/ns/mnt"):
+        remedy = otherwise = f"enter it by that file: nsenter --mount={path}"
     found = context.look_to_mount(path, key, remedy, otherwise)
     if found is None:
         return

@@ -16,7 +16,7 @@ import pytest
 
 from mountplan import api
 from mountplan.applier.build.build_subjects import of_built
-from mountplan.foreign_files import imported, imported_dump
+from mountplan.foreign_files import imported, imported_dump, settled
 from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.tables.table import MountTable
@@ -39,7 +39,8 @@ def differences(
 ) -> list[str]:
     """How what an imported spec would build differs from what stands in a process."""
     spec = folder / "imported.toml"
-    spec.write_text(imported(form, file, words=words, root=root).text(["imported"]))
+    draft = imported(form, file, words=words, root=root)
+    spec.write_text(settled(lambda: draft.text(["imported"]), draft.leave_out, file))
     return [f"{one.mount}: {one.prop}: {one.wanted} -> {one.found}" for one in api.diff(str(spec), f"pid:{pid}").drift]
 
 
@@ -399,6 +400,10 @@ hard /srv/hard tmpfs defaults 0 0
 /srv/hard /srv/hard none bind 0 0
 /srv/hard /srv/hard none remount,bind,ro 0 0
 /nonesuch /srv/n none bind,nofail,x-mount.mkdir 0 0
+/nonesuch /srv/fails none bind,x-mount.mkdir 0 0
+tmpfs /srv/fails tmpfs x-mount.mkdir 0 0
+tmpfs /srv/fails/in tmpfs x-mount.mkdir 0 0
+tmpfs /srv/named tmpfs uid=nobody,gid=tty,x-mount.mkdir 0 0
 none /never tmpfs noauto 0 0
 overlay /srv/o overlay lowerdir=/usr/bin:/usr/sbin,X-mount.mkdir 0 0
 sysfs /srv/sys sysfs ro,X-mount.mkdir 0 0

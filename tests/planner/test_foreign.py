@@ -50,6 +50,9 @@ class Machine:
     def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
         return (source, target, bind) in (("proc", "/proc", False), ("/dev/shm", "/dev/shm", True))
 
+    def number_of(self, kind: str, name: str) -> str:
+        return {"gid": "5"}.get(kind, "") if name == "tty" else ""
+
     def writable(self, path: str) -> bool:
         return path != "/proc/irq"
 
@@ -303,6 +306,13 @@ def test_a_subvolume_is_imported_by_its_path() -> None:
 def test_what_ramfs_ignores_or_has_given_anew_is_not_imported() -> None:
     (one,) = import_fstab("ramfs /ram ramfs size=512m,mode=755,mode=700 0 0\n", "f", Machine()).mounts
     assert {"mode": "700"} == one.keys["options"]
+
+
+def test_a_part_of_an_image_in_an_fstab_is_that_part_and_no_other() -> None:
+    """The whole image may hold another filesystem at its beginning."""
+    line = "/a.img /a ext4 loop,offset=1M,sizelimit=2KB\n/a.img /b ext4 loop\n/a.img /c ext4 loop,offset=x\n"
+    images = [one.keys["image"] for one in import_fstab(line, "f", Machine()).mounts]
+    assert [{"path": "/a.img", "offset": 1 << 20, "size": 2000}, "/a.img", {"path": "/a.img", "offset": "x"}] == images
 
 
 def test_of_an_fstab_what_is_there_is_left_and_what_would_appear_elsewhere_is_told() -> None:

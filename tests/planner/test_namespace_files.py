@@ -131,3 +131,4 @@ def test_the_name_is_written_back_as_it_was() -> None:
 def test_a_link_of_proc_in_the_place_of_a_path_is_told_the_table_to_write() -> None:
     text = 'format = 1\n[[mount]]\ntarget = "/n"\nbind = "/proc/self/ns/net"'
     assert 'write bind = { namespace = "/proc/self/ns/net" }' in told(text)
+    assert "nsenter --mount=/proc/7/ns/mnt" in told(text.replace("self/ns/net", "7/ns/mnt"))
