@@ -27,8 +27,7 @@ from mountplan.applier.run.programs import Programs
 from mountplan.applier.run.rehearsed_process import ACTION, PROGRAM, REFUSED, TABLE, TYPES, first_process, receive, send
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.refusal import KernelRefusal, function_at, refused
-from mountplan.planner.commands.actions import Action, BindNamespaceFile, End, Enter, Fork
-from mountplan.planner.commands.numbers import FIRST_PID
+from mountplan.planner.commands.actions import FIRST_PID, Action, BindNamespaceFile, End, Enter, Fork
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo

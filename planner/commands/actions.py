@@ -18,6 +18,7 @@ from mountplan.planner.model.world import PathFrom, Where
 from mountplan.planner.record import NamedTuple
 
 _KIND_WORDS = {"mnt": "mount"}
+FIRST_PID = 1 << 22  # the kernel gives smaller ones only, so that no number in a script is taken for what $$ gave
 
 
 class MountNew(NamedTuple):
@@ -314,38 +315,11 @@ class End(NamedTuple):
 
 
 Action = (
-    MountNew
-    | BindMount
-    | BindNamespaceFile
-    | MoveMount
-    | ChangeKind
-    | Remount
-    | SetReadOnly
-    | SetAttributesCall
-    | OpenTree
-    | NewDetachedMount
-    | AttachMount
-    | JoinSharing
-    | CloseDescriptor
-    | Unmount
-    | PivotRoot
-    | MakeDirectory
-    | MakeFile
-    | FillFile
-    | RemoveDirectory
-    | RemoveFile
-    | Rename
-    | MakeLink
-    | ChangeDirectory
-    | ChangeRoot
-    | Fork
-    | Unshare
-    | Enter
-    | EnterFile
-    | DropGroups
-    | LoseCapabilities
-    | End
-)
+    MountNew | BindMount | BindNamespaceFile | MoveMount | ChangeKind | Remount | SetReadOnly | SetAttributesCall
+    | OpenTree | NewDetachedMount | AttachMount | JoinSharing | CloseDescriptor | Unmount | PivotRoot
+    | MakeDirectory | MakeFile | FillFile | RemoveDirectory | RemoveFile | Rename | MakeLink | ChangeDirectory
+    | ChangeRoot | Fork | Unshare | Enter | EnterFile | DropGroups | LoseCapabilities | End
+)  # fmt: skip
 
 
 class Stage:

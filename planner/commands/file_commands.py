@@ -21,7 +21,6 @@ from mountplan.planner.commands.actions import (
 )
 from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.commands.util_linux import Unusable
-from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.objects import ModelNode
 from mountplan.planner.model.walking import walk
 
@@ -63,10 +62,8 @@ def options(name: str, arguments: list[str], letters: str, long: str = "") -> tu
 
 
 def _directory(calls: ScriptCalls, path: str) -> bool:
-    try:
-        return walk(calls.stage.processes[calls.process], path)[1].is_directory
-    except WouldRefuse:
-        return False
+    place = calls.place(path)
+    return place is not None and place[1].is_directory
 
 
 def _into(calls: ScriptCalls, given: dict[str, str], paths: list[str]) -> list[tuple[str, str]]:
@@ -99,7 +96,7 @@ def _tree(calls: ScriptCalls, path: str) -> list[tuple[str, ModelNode]]:
         node = calls.node(one)
         assert node is not None  # a name that was found a moment ago
         if node.is_directory:
-            node = walk(calls.stage.processes[calls.process], one)[1]
+            node = walk(calls.current, one)[1]
             waiting += [f"{one.rstrip('/')}/{name}" for name in node.children]
         found.append((one, node))
         if len(found) > _MOST_FILES:
@@ -160,14 +157,12 @@ def mv(calls: ScriptCalls, arguments: list[str]) -> int:
 
 
 def _copy_file(calls: ScriptCalls, source: str, target: str) -> bool:
-    process = calls.stage.processes[calls.process]
-    text = calls.contents.read(process, source)
+    text = calls.contents.read(calls.current, source)
     if not calls.make(MakeFile(target)):
         return False
-    calls.contents.write(process, target, text)
-    source_node, target_node = _walked(calls, source), _walked(calls, target)
-    if source_node is not None and target_node is not None:
-        calls.contents.executable[target_node] = calls.contents.executable.get(source_node, False)
+    calls.contents.write(calls.current, target, text)
+    if (before := calls.place(source)) is not None and (made := calls.place(target)) is not None:
+        calls.contents.executable[made[1]] = calls.contents.executable.get(before[1], False)
     if text:
         calls.make(FillFile(target, text))
     return True
@@ -233,8 +228,7 @@ def install(calls: ScriptCalls, arguments: list[str]) -> int:
         "install", arguments, "dDvCpTo:g:m:t:", "directory mode= owner= group= target-directory= compare verbose"
     )
     if "d" in given or "directory" in given:
-        made = [calls.make(MakeDirectory(path, True)) for path in paths]
-        return 0 if all(made) else _FAILED
+        return calls.each(MakeDirectory(path, True) for path in paths)
     if "target-directory" in given:
         given["t"] = given["target-directory"]
     if "D" in given:
@@ -248,10 +242,10 @@ def install(calls: ScriptCalls, arguments: list[str]) -> int:
             done = _copy_file(calls, source, target)
         else:
             done = calls.make(MakeFile(target))
-            calls.contents.write(calls.stage.processes[calls.process], target, None)
-        if done and (file := _walked(calls, target)) is not None:
+            calls.contents.write(calls.current, target, None)
+        if done and (made := calls.place(target)) is not None:
             mode = given.get("m", given.get("mode", "755"))
-            calls.contents.executable[file] = bool(int(mode, 8) & 0o111) if re.fullmatch("[0-7]+", mode) else None
+            calls.contents.executable[made[1]] = bool(int(mode, 8) & 0o111) if re.fullmatch("[0-7]+", mode) else None
         status = status if done else _FAILED
     return status
 
@@ -260,8 +254,7 @@ def touch(calls: ScriptCalls, arguments: list[str]) -> int:
     given, paths = options("touch", arguments, "acmr:t:d:h", "no-create reference= date=")
     if {"c", "no-create"} & set(given):
         raise NothingKnown
-    made = [calls.make(MakeFile(path)) for path in paths if not _directory(calls, path)]
-    return 0 if all(made) else _FAILED
+    return calls.each(MakeFile(path) for path in paths if not _directory(calls, path))
 
 
 def _sized(calls: ScriptCalls, paths: list[str]) -> int:
@@ -269,7 +262,7 @@ def _sized(calls: ScriptCalls, paths: list[str]) -> int:
     status = 0
     for path in paths:
         if calls.make(MakeFile(path)):
-            calls.contents.write(calls.stage.processes[calls.process], path, None)
+            calls.contents.write(calls.current, path, None)
         else:
             status = _FAILED
     return status
@@ -290,18 +283,11 @@ def chmod(calls: ScriptCalls, arguments: list[str]) -> int:
     for path in paths:
         node = calls.node(path)
         if node is not None and node.link is not None:
-            node = _walked(calls, path)
+            node = place[1] if (place := calls.place(path)) is not None else None
         if node is not None and not node.is_directory and (runs or gone):
             recursive_or_part = gone and not re.fullmatch("[0-7]+|a?-x|a-x", mode)
             calls.contents.executable[node] = None if recursive_or_part and not runs else bool(runs)
     raise NothingKnown
-
-
-def _walked(calls: ScriptCalls, path: str) -> ModelNode | None:
-    try:
-        return walk(calls.stage.processes[calls.process], path)[1]
-    except WouldRefuse:
-        return None
 
 
 def truncate(calls: ScriptCalls, arguments: list[str]) -> int:

@@ -32,7 +32,6 @@ from mountplan.planner.commands.util_linux import OLDEST, Unusable
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.fstab_words import DEVICE_TAGS
 from mountplan.planner.model import WouldRefuse
-from mountplan.planner.model.walking import walk
 from mountplan.planner.tables.mountinfo import unescape
 from mountplan.planner.tables.table import MountRow
 
@@ -205,10 +204,8 @@ def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
 
 def _in_table(calls: ScriptCalls, words: MountWords) -> MountWords | None:
     """A remount that names one place only takes the options of fstab before its own, if the place is there."""
-    try:
-        walk(calls.stage.processes[calls.process], words.table or "/etc/fstab")
-    except WouldRefuse:
-        return None  # there is no table
+    if calls.place(words.table or "/etc/fstab") is None:
+        return None
     path = calls.absolute(words.target)
     for fields in _lines(calls, words):
         if calls.absolute(fields[1]) == path or fields[0] in (words.target, path):
@@ -258,11 +255,8 @@ def _with_device(calls: ScriptCalls, words: MountWords) -> MountWords:
 
 
 def _is_image(calls: ScriptCalls, path: str) -> bool:
-    try:
-        _, node = walk(calls.stage.processes[calls.process], path)
-    except WouldRefuse:
-        return False
-    return not node.is_directory
+    place = calls.place(path)
+    return place is not None and not place[1].is_directory
 
 
 # --- tables of mounts
@@ -272,7 +266,7 @@ def _lines(calls: ScriptCalls, words: MountWords) -> list[tuple[str, str, str, s
     """Source, target, type and options of each line of the table."""
     path = words.table or "/etc/fstab"
     try:
-        text = calls.contents.read(calls.stage.processes[calls.process], path)
+        text = calls.contents.read(calls.current, path)
     except WouldRefuse:
         text = None
     if text is None:
@@ -319,13 +313,7 @@ def _mount_all(calls: ScriptCalls, given: MountWords) -> int:
 
 def _is_there(calls: ScriptCalls, source: str) -> bool:
     """`nofail` forgives only what a device is missing for."""
-    if not source.startswith("/"):
-        return True
-    try:
-        walk(calls.stage.processes[calls.process], source)
-    except WouldRefuse:
-        return False
-    return True
+    return not source.startswith("/") or calls.place(source) is not None
 
 
 def matches_type(fstype: str, types: str) -> bool:
@@ -349,11 +337,8 @@ def _is_mounted(calls: ScriptCalls, words: MountWords, rows: tuple[MountRow, ...
     there = [row for row in rows if row.mountpoint == target]
     if words.what not in ("bind", "rbind"):
         return any(row.source == words.source for row in there)
-    try:
-        mount, node = walk(calls.stage.processes[calls.process], words.source)
-    except WouldRefuse:
-        return False
-    return any((row.source, row.root) == (mount.source, node.path) for row in there)
+    place = calls.place(words.source)
+    return place is not None and any((row.source, row.root) == (place[0].source, place[1].path) for row in there)
 
 
 def told_by_mount(arguments: list[str]) -> str | None:

@@ -6,12 +6,11 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from mountplan.planner.commands.actions import Action, MakeDirectory, Stage, Unmount
+from mountplan.planner.commands.actions import FIRST_PID, Action, MakeDirectory, Stage, Unmount
 from mountplan.planner.commands.file_contents import FileContents
-from mountplan.planner.commands.numbers import FIRST_PID
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import World, WouldRefuse
-from mountplan.planner.model.objects import ModelNamespace, ModelNode, Place
+from mountplan.planner.model.objects import ModelNamespace, ModelNode, Place, Process
 from mountplan.planner.model.to_table import path_of
 from mountplan.planner.model.walking import into_mounts, walk
 from mountplan.planner.record import NamedTuple
@@ -103,6 +102,17 @@ class ScriptCalls:
         """Its version, which is looked up only where something hangs on it."""
         return self._version()
 
+    @property
+    def current(self) -> Process:
+        return self.stage.processes[self.process]
+
+    def place(self, path: str) -> Place | None:
+        """Where a path leads this process; None if it cannot go there."""
+        try:
+            return walk(self.current, path)
+        except WouldRefuse:
+            return None
+
     def has_descriptor(self, name: str) -> bool:
         return self.stage.has_descriptor(self.process, name)
 
@@ -170,6 +180,11 @@ class ScriptCalls:
         """Calls in their order up to the first that fails; the status of the program that makes them."""
         return 0 if all(self.make(action) for action in actions) else failed
 
+    def each(self, actions: Iterable[Action]) -> int:
+        """Calls whether one before them fails or not; the status of the program that makes them."""
+        worked = [self.make(action) for action in actions]
+        return 0 if all(worked) else 1
+
     def program(self, words: tuple[str, ...], carry_out: Callable[[], int], *, always: bool = False) -> int:
         """Note down what a program does; with `always` also if it makes no call."""
         line, process, first = self.line, self.process, len(self.done)
@@ -180,32 +195,27 @@ class ScriptCalls:
         return status
 
     def rows(self) -> tuple[MountRow, ...]:
-        return self.world.table(self.stage.processes[self.process]).rows
+        return self.world.table(self.current).rows
 
     def row(self, place: str) -> MountRow | None:
         """What stands last in the mount table with this mountpoint, or else with this source."""
-        process = self.stage.processes[self.process]
-        row = self.world.row(process, self.absolute(place))
-        if row is None and any(mount.source == place for mount in process.namespace.mounts):
+        row = self.world.row(self.current, self.absolute(place))
+        if row is None and any(mount.source == place for mount in self.current.namespace.mounts):
             row = next((one for one in reversed(self.rows()) if one.source == place), None)
         return row
 
     def is_mountpoint(self, path: str) -> bool:
-        return self.world.row(self.stage.processes[self.process], path) is not None
+        return self.world.row(self.current, path) is not None
 
     def absolute(self, path: str) -> str:
-        process = self.stage.processes[self.process]
-        if self.links:  # as libmount has it: mount points without symbolic links
-            try:
-                return path_of(walk(process, path), process.root) or path
-            except WouldRefuse:
-                pass
+        process = self.current
+        if self.links and (place := self.place(path)) is not None:
+            return path_of(place, process.root) or path  # as libmount has it: mount points without symbolic links
         words = path.split("/")
         after = len(words) - words[::-1].index("..") if ".." in words else 0
-        try:  # what stands before .. has to be there
-            start = walk(process, "/".join(words[:after])) if after else process.cwd
-        except WouldRefuse:
-            return path  # and so no table has it
+        start = self.place("/".join(words[:after])) if after else process.cwd
+        if start is None:
+            return path  # what stands before .. has to be there, and so no table has it
         here = path_of(start, process.root) if after or not path.startswith("/") else ""
         if here is None:
             return path  # getcwd(3) fails, and so no table has it
@@ -219,24 +229,19 @@ class ScriptCalls:
         """
         if path.startswith("/"):
             return path
-        process = self.stage.processes[self.process]
-        try:
-            name = path_of(walk(process, path), process.root) or path
-            walk(process, name)
-        except WouldRefuse:
-            return path  # realpath(3) fails, and the path is taken as it is
-        return name
+        place = self.place(path)
+        name = path_of(place, self.current.root) if place is not None else None
+        return name if name and self.place(name) is not None else path  # where realpath(3) fails, as it is
 
     def node(self, path: str) -> ModelNode | None:
         """What has this name, symbolic links not followed at its end; None if there is none that is known of."""
         head, _, name = path.rstrip("/").rpartition("/")
-        try:
-            if name in ("", ".", ".."):
-                return walk(self.stage.processes[self.process], path or "/")[1]
-            above = walk(self.stage.processes[self.process], head or ("/" if path.startswith("/") else "."))[1]
-        except WouldRefuse:
+        is_last = name in ("", ".", "..")
+        place = self.place((path if is_last else head) or ("/" if is_last or path.startswith("/") else "."))
+        if place is None:
             return None
-        return above.superblock.find(above, name) if above.is_directory else None
+        node = place[1]
+        return node if is_last else node.superblock.find(node, name) if node.is_directory else None
 
     def forget(self, path: str) -> None:
         """From here on it is not known what `path` is, nor what is in it: something has been put there."""
@@ -246,16 +251,13 @@ class ScriptCalls:
         if node is not None and node.is_directory:
             node.unknown = True
         elif node is not None:
-            self.contents.write(self.stage.processes[self.process], path, None)
+            self.contents.write(self.current, path, None)
 
     def namespace_file(self, path: str) -> tuple[str, int] | None:
         """The kind and the process of /proc/PID/ns/KIND, where a proc is mounted; None if `path` is something else."""
-        try:
-            node = walk(self.stage.processes[self.process], path)[1]
-        except WouldRefuse:
-            return None
-        found = re.fullmatch("/(self|thread-self|[0-9]+)/ns/([a-z]+)", node.path)
-        if found is None or node.superblock.fstype != "proc":
+        place = self.place(path)
+        found = re.fullmatch("/(self|thread-self|[0-9]+)/ns/([a-z]+)", place[1].path) if place is not None else None
+        if place is None or found is None or place[1].superblock.fstype != "proc":
             return None
         number = self.number(found[1]) if found[1].isdecimal() else self.process
         if not number:

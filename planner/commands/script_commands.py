@@ -42,14 +42,13 @@ from mountplan.planner.commands.util_linux import (
     read_umount,
     read_unshare,
 )
-from mountplan.planner.model import Superblock, WouldRefuse
-from mountplan.planner.model.walking import walk
+from mountplan.planner.model import Superblock
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow
 
 FAILED = 1  # the exit status of most commands
-# What umount -a leaves out of itself.
 _KNOWS_OVERMOUNTS = (2, 40)
+# What umount -a leaves out of itself.
 _NOT_OF_ALL = "noproc,nodevfs,nodevpts,nosysfs,norpc_pipefs,nonfsd,noselinuxfs"
 # Of mount(8) and umount(8), of chroot(1), of mountpoint(1)
 _MOUNT_FAILED, _NO_CHROOT, _NO_MOUNTPOINT = 32, 125, 32
@@ -73,7 +72,7 @@ def umount(calls: ScriptCalls, arguments: list[str]) -> int:
     if words.fake:
         return 0
     status = 0
-    if not calls.stage.processes[calls.process].user.capable:
+    if not calls.current.user.capable:
         calls.make(Unmount(words.targets[0] if words.targets else "/", words.lazy))
         return FAILED
     if words.every:
@@ -133,12 +132,8 @@ def _umount_all_targets(calls: ScriptCalls, target: str, words: UmountWords) -> 
 def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
     """Children first, the youngest of them first, each by its path, as umount(8) has it in the mount table."""
     # Up to 2.39 it finds the mount on top there, later ones the lowest, and begin with what is mounted over that.
-    process = calls.stage.processes[calls.process]
-
-    def lowest() -> bool:
-        return calls.util_linux >= _KNOWS_OVERMOUNTS
-
-    rows = calls.world.rows_below(process, calls.absolute(target), lowest)
+    path = calls.absolute(target)
+    rows = calls.world.rows_below(calls.current, path, lambda: calls.util_linux >= _KNOWS_OVERMOUNTS)
     if not rows:
         calls.make(Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
@@ -156,13 +151,11 @@ def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
 
 def mkdir(calls: ScriptCalls, arguments: list[str]) -> int:
     parents, paths = read_mkdir(arguments)
-    made = [calls.make(MakeDirectory(path, parents)) for path in paths]  # all of them, whether one fails or not
-    return 0 if all(made) else FAILED
+    return calls.each(MakeDirectory(path, parents) for path in paths)
 
 
 def rmdir(calls: ScriptCalls, arguments: list[str]) -> int:
-    removed = [calls.make(RemoveDirectory(path)) for path in paths_of("rmdir", arguments)]
-    return 0 if all(removed) else FAILED
+    return calls.each(RemoveDirectory(path) for path in paths_of("rmdir", arguments))
 
 
 def pivot_root(calls: ScriptCalls, arguments: list[str]) -> int:
@@ -272,20 +265,16 @@ def nsenter(calls: ScriptCalls, arguments: list[str]) -> Starter:
 
 
 def chroot(calls: ScriptCalls, arguments: list[str]) -> Starter:
-    given, paths = [], list(arguments)
-    while paths and paths[0].startswith("-"):
-        word = paths.pop(0)
-        if word == "--":
-            break
+    given, words = [], list(arguments)
+    while words and words[0].startswith("-") and (word := words.pop(0)) != "--":
         given.append(word)
-    arguments = paths
     others = [
         one for one in given if not re.fullmatch("--userspec=(root|0)?(:(root|0)?)?|--groups=.*|--skip-chdir", one)
     ]
-    if others or not arguments:
+    if others or not words:
         what = f"chroot {others[0]} is not followed" if others else "chroot: there is no directory"
         raise Unusable(what, "name a directory, and as --userspec no other user than root")
-    return Starter(lambda: calls.all([ChangeRoot(arguments[0])], _NO_CHROOT), tuple(arguments[1:]))
+    return Starter(lambda: calls.all([ChangeRoot(words[0])], _NO_CHROOT), tuple(words[1:]))
 
 
 def switch_root(calls: ScriptCalls, arguments: list[str]) -> Starter:
@@ -311,10 +300,8 @@ def switch_root(calls: ScriptCalls, arguments: list[str]) -> Starter:
 
 def _filesystem_at(calls: ScriptCalls, path: str) -> Superblock | None:
     """What stat(2) tells two places apart by."""
-    try:
-        return walk(calls.stage.processes[calls.process], path)[0].superblock
-    except WouldRefuse:
-        return None
+    place = calls.place(path)
+    return None if place is None else place[0].superblock
 
 
 def paths_of(program: str, arguments: list[str]) -> list[str]:

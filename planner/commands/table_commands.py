@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 from mountplan.planner.commands.file_commands import options
 from mountplan.planner.commands.script_calls import ScriptCalls
-from mountplan.planner.model import WouldRefuse
-from mountplan.planner.model.walking import walk
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.table import MountRow
 
 _FILES = ("/mounts", "/self/mounts", "/self/mountinfo", "/thread-self/mounts", "/thread-self/mountinfo")
 _ESCAPED = {" ": "\\040", "\t": "\\011", "\n": "\\012", "\\": "\\134"}
@@ -24,11 +22,11 @@ def table_in(calls: ScriptCalls, path: str) -> str | None:
 
     Where no proc is mounted there is one to be read as well: mount(8) and its like are lent it (applier/run/lent.py).
     """
-    try:
-        mount, node = walk(calls.stage.processes[calls.process], path)
-        file = node.path if mount.superblock.fstype == "proc" else ""
-    except WouldRefuse:
+    place = calls.place(path)
+    if place is None:
         file = path.removeprefix("/proc")
+    else:
+        file = place[1].path if place[0].superblock.fstype == "proc" else ""
     if file not in _FILES:
         return None
     if file.endswith("mountinfo"):
@@ -94,13 +92,13 @@ def found(calls: ScriptCalls, arguments: list[str]) -> tuple[MountRow, ...] | No
     if given is None or len(places) > 1:
         return None
     rows = calls.rows()
-    if (types := given.get("t", given.get("types", ""))) != "":
+    if types := given.get("t", given.get("types")):
         rows = tuple(row for row in rows if row.fstype in types.split(","))
-    if (place := given.get("M", given.get("mountpoint", ""))) != "":
+    if place := given.get("M", given.get("mountpoint")):
         rows = tuple(row for row in rows if row.mountpoint == calls.absolute(place))
-    if (place := given.get("S", given.get("source", ""))) != "":
+    if place := given.get("S", given.get("source")):
         rows = tuple(row for row in rows if row.source == place)
-    if (place := given.get("T", given.get("target", ""))) != "":
+    if place := given.get("T", given.get("target")):
         rows = _holding(calls, place)
     for place in places:
         path = calls.absolute(place)
@@ -120,23 +118,18 @@ def columns(arguments: list[str], rows: tuple[MountRow, ...]) -> str | None:
         return None
     lines = [[_COLUMNS[name](row) for name in names] for row in rows]
     if raw:
-        return "".join(" ".join(map(_hexed, line)) + "\n" for line in lines)
+        return "".join(" ".join(text.replace(" ", "\\x20") for text in line) + "\n" for line in lines)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         " ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
     )
 
 
-def _hexed(text: str) -> str:
-    return text.replace(" ", "\\x20")
-
-
 def _holding(calls: ScriptCalls, path: str) -> tuple[MountRow, ...]:
     """The mount that shows a path."""
-    table = MountTable(calls.rows())
     above = calls.absolute(path)
     while True:
-        shown = [row for row in table.rows if row.mountpoint == above]
+        shown = [row for row in calls.rows() if row.mountpoint == above]
         if shown or above == "/":
             return tuple(shown[-1:])
         above = posixpath.dirname(above)

@@ -1,9 +1,4 @@
-"""The options of mount(8), umount(8), unshare(1) and nsenter(1), as util-linux reads them -> plain values.
-
-Up to 2.38 mount(8) makes mount(2) calls: a bind with attributes is a bind, and then a change of that one mount.
-Later ones set the attributes before the mount is attached, so that copies which propagate have them too: that is not
-followed. What options with an argument mean (ro=recursive, ro=vfs) is told by the version.
-"""
+"""The options of umount(8), unshare(1) and nsenter(1), as util-linux reads them -> plain values."""
 
 from __future__ import annotations
 
@@ -21,10 +16,6 @@ CHANGES_OF_KIND: dict[str, tuple[Kind, bool]] = {
 Version = tuple[int, int]
 OLDEST: Version = (2, 38)
 NEWEST: Version = (2, 42)
-_KNOWS_RECURSIVE: Version = (2, 39)  # it hands what it does not know to the filesystem
-_KNOWS_LEVELS: Version = (2, 41)  # vfs and fs; before that it takes no notice of other arguments
-
-
 # Of namespaces that a file may be named for: the options and the kinds, in the order in which unshare(1) binds them.
 _KINDS = {"--cgroup": "cgroup", "--ipc": "ipc", "--uts": "uts", "--net": "net", "--mount": "mnt"}
 _LETTERS = {"m": "mount", "u": "uts", "i": "ipc", "n": "net", "p": "pid", "C": "cgroup", "T": "time", "U": "user"}

@@ -13,14 +13,13 @@ from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
+from mountplan.planner.shell.shell_patterns import translated
 
 _FILES = frozenset(["-e", "-d", "-f", "-s", "-r", "-w", "-x", "-L", "-h", "-b", "-c", "-p", "-S", "-u", "-g", "-k"])
 _NUMBERS: dict[str, Callable[[int, int], bool]] = {
     "-eq": operator.eq, "-ne": operator.ne, "-lt": operator.lt, "-le": operator.le, "-gt": operator.gt,
     "-ge": operator.ge,
 }  # fmt: skip
-
-
 _NUMBER = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
 
 
@@ -60,6 +59,10 @@ class _Condition:
 
     def wrong(self) -> Unusable:
         return Unusable(f"{self.name} {' '.join(self.all)}: this condition is not followed", "write a simpler one")
+
+    def unknown(self, what: str) -> Unknown:
+        whole = f"{self.name} {' '.join(self.all)}" + {"[": " ]", "[[": " ]]"}.get(self.name, "")
+        return Unknown(what, f"say it: --answer '{whole}=' if it does, --fails '{whole}' if not")
 
     def either(self) -> bool:
         value = self.both()
@@ -104,14 +107,11 @@ class _Condition:
 
     def _compared(self, left: str, operator: str, right: str) -> bool:
         if operator in _NUMBERS:
-            if self.name == "[[" and not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):
-                raise self.wrong()  # a sum
-            if not _NUMBER.fullmatch(left) or not _NUMBER.fullmatch(right):
-                raise WrongTest
-            one, other = int(left), int(right)
+            if not (_NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):
+                raise self.wrong() if self.name == "[[" else WrongTest  # a sum
             if self.name == "[[" and any(re.match("[-+]?0[0-9]", word) for word in (left, right)):
                 raise self.wrong()  # octal
-            return _NUMBERS[operator](one, other)
+            return _NUMBERS[operator](int(left), int(right))
         if operator == "-ef":
             return self._same(left, right)
         if operator == "=~":
@@ -119,22 +119,18 @@ class _Condition:
         if operator in ("<", ">"):
             return left < right if operator == "<" else left > right
         if self.name == "[[" and set(right) & set("*?["):
-            from mountplan.planner.shell.shell_patterns import translated
-
             return (re.fullmatch(translated(right), left, re.DOTALL) is not None) == (operator != "!=")
         return (left == right) == (operator != "!=")
 
     def _same(self, one: str, other: str) -> bool:
         """-ef: one file by two names."""
-        process = self.calls.stage.processes[self.calls.process]
         found = []
         for path in (one, other):
-            try:
-                mount, node = walk(process, path)
-            except WouldRefuse:
+            if (place := self.calls.place(path)) is None:
                 return False
+            mount, node = place
             if not node.is_known and node is not mount.root:
-                raise Unknown(f"whether {one} -ef {other} is not known", _answer(self.name, self.all))
+                raise self.unknown(f"whether {one} -ef {other} is not known")
             found.append(node)
         return found[0] is found[1]
 
@@ -160,7 +156,6 @@ class _Condition:
         raise self.wrong()
 
     def _file(self, operator: str, path: str) -> bool:
-        process = self.calls.stage.processes[self.calls.process]
         if path in self.calls.programs and operator in ("-e", "-f", "-r", "-s", "-x"):
             return True
         asked = f"{operator} {path}"
@@ -169,23 +164,21 @@ class _Condition:
             if node is None or node.is_known:
                 return node is not None and node.link is not None
         try:
-            mount, node = walk(process, path)
+            mount, node = walk(self.calls.current, path)
         except WouldRefuse as refusal:
             if refusal.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                 return False
-            raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all)) from None
+            raise self.unknown(f"whether {asked} holds is not known") from None
         if not node.is_known and (node.unknown or node is not mount.root):
-            raise Unknown(
-                f"whether {asked} holds is not known: the {node.superblock.fstype} there may have anything in it",
-                _answer(self.name, self.all),
-            )
+            what = f"whether {asked} holds is not known: the {node.superblock.fstype} there may have anything in it"
+            raise self.unknown(what)
         match operator:
             case "-e" | "-r":
                 return True
             case "-x" if not node.is_directory:
                 executable = self.calls.contents.executable.get(node, False)
                 if executable is None:
-                    raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all))
+                    raise self.unknown(f"whether {asked} holds is not known")
                 return executable
             case "-d" | "-x":
                 return node.is_directory
@@ -198,12 +191,7 @@ class _Condition:
             case "-L" | "-h" | "-u" | "-g" | "-k":
                 return False
             case "-s" if not node.is_directory:
-                text = self.calls.contents.read(process, path)
+                text = self.calls.contents.read(self.calls.current, path)
                 if text is not None:
                     return text != ""
-        raise Unknown(f"whether {asked} holds is not known", _answer(self.name, self.all))
-
-
-def _answer(name: str, words: list[str]) -> str:
-    whole = f"{name} {' '.join(words)}" + {"[": " ]", "[[": " ]]"}.get(name, "")
-    return f"say it: --answer '{whole}=' if it does, --fails '{whole}' if not"
+        raise self.unknown(f"whether {asked} holds is not known")

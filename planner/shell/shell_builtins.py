@@ -7,10 +7,9 @@ import signal
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from mountplan.planner.commands.actions import End, MakeDirectory, MakeFile
+from mountplan.planner.commands.actions import FIRST_PID, End, MakeDirectory, MakeFile
 from mountplan.planner.commands.file_commands import options
 from mountplan.planner.commands.mount_actions import only_lists, told_by_mount
-from mountplan.planner.commands.numbers import FIRST_PID
 from mountplan.planner.commands.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.commands.table_commands import columns, found, listing
 from mountplan.planner.commands.util_linux import Unusable

@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
-from mountplan.planner.commands.actions import FillFile, MakeDirectory, MakeFile, Stage
-from mountplan.planner.commands.numbers import FIRST_PID
+from mountplan.planner.commands.actions import FIRST_PID, FillFile, MakeDirectory, MakeFile, Stage
 from mountplan.planner.commands.quiet_commands import PASSED_OVER, passes_over
 from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.commands.script_commands import FAILED
