@@ -1,8 +1,8 @@
 """NamedTuple, as typing has it, in a tenth of the time: start-up counts, and most of it went into making such classes.
 
 typing compiles every annotation, and a constructor for every class. Here annotations stay the texts that they are,
-and a constructor is compiled when it is first called, which for most of them never happens: who reads a saved plan
-makes its steps without.
+and a constructor is compiled only for a class of which there are many records: who reads a saved plan makes its steps
+without.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+_FEW = 25  # records, which take as long as to compile a constructor
+_made: dict[type, int] = {}  # how many there are of a class that has no constructor yet
 
 
 class _Maker(type):
@@ -41,8 +44,16 @@ class _Maker(type):
         return type.__new__(type, name, (tuple,), made)
 
 
-def _new(cls: Any, *values: Any, **named: Any) -> Any:
-    """The first time: make the constructor, put it into its place, call it."""
+def _new(cls: Any, /, *values: Any, **named: Any) -> Any:
+    """What a constructor does, for the first records of a class; after those, make one, put it into its place, call it.
+
+    To make one takes as long as these records do, and most classes never have as many.
+    """
+    made = _made[cls] = _made.get(cls, 0) + 1
+    left, known = cls._fields[len(values) :], cls._field_defaults | named
+    right = len(values) + len(left) == len(cls._fields) and known.keys() >= {*left} >= named.keys()
+    if right and made <= _FEW:
+        return tuple.__new__(cls, (*values, *map(known.__getitem__, left)))
     names = ", ".join(("_cls", *cls._fields))
     values_of_all = "".join(f"{name}, " for name in cls._fields)
     new = eval(f"lambda {names}: _new(_cls, ({values_of_all}))", {"_new": tuple.__new__, "__builtins__": {}})

@@ -38,6 +38,22 @@ def test_wrong_arguments_are_refused() -> None:
         SpecRef("f", "k").line = 1  # type: ignore[misc]
 
 
+def test_the_first_record_and_the_hundredth_take_the_same_arguments() -> None:
+    """A constructor is compiled somewhere between them."""
+
+    class Place(NamedTuple):
+        file: str
+        line: int = 0
+
+    for number in range(100):
+        assert ("f", 0) == Place("f") == Place(file="f")
+        assert ("f", number) == Place("f", number) == Place(line=number, file="f")
+        for wrong, named in (((), {}), (("f", 1, 2), {}), (("f",), {"file": "g"}), (("f",), {"nonsense": 1})):
+            if number % 99 == 0:
+                with pytest.raises(TypeError):
+                    Place(*wrong, **named)  # type: ignore[arg-type]
+
+
 def test_a_record_may_have_no_fields() -> None:
     class Nothing(NamedTuple):
         """As some actions of scripts."""
