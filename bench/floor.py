@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from mountplan.applier.build.execute import execute
 from mountplan.applier.sys import abi
-from mountplan.applier.sys.kernel import Kernel, Options
+from mountplan.applier.sys.kernel_port import Kernel, Options
 from mountplan.applier.sys.report import Reporter
 
 if TYPE_CHECKING:

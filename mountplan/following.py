@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from mountplan.applier.observe.observe import observe
 from mountplan.planner.compare.difference import Difference, Drift
+from mountplan.planner.plan.of_others import FOLLOWING
 from mountplan.planner.plan.plan import ExpectedMount
 from mountplan.planner.plan.predict import predict
-from mountplan.planner.tables.columns import columns_of
 from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
 TYPE_CHECKING = False
@@ -19,20 +19,12 @@ if TYPE_CHECKING:
     from mountplan.applier.build.build import Built
     from mountplan.planner.plan.plan import Plan
 
-ATTEMPTS = 5  # builds, before that it is told
-_FOLLOWING = ("peer", "slave")
 _Place = tuple[str, str, str]  # mountpoint below the bind's, device, root
 _REMEDY = "run it again: the host mounted or unmounted something there each time that it was built"
 
 
-def follows_host(plan: Plan) -> bool:
-    """True if anything that the plan builds is to have what the host mounts meanwhile."""
-    told = [columns_of(space.mounts, ExpectedMount) for space in plan.expected.namespaces]
-    return any(any(one["inherits"]) or not set(_FOLLOWING).isdisjoint(one["brings"]) for one in told)
-
-
 def _follows(mount: ExpectedMount) -> bool:
-    return bool(mount.inherits) or mount.brings in _FOLLOWING
+    return bool(mount.inherits) or mount.brings in FOLLOWING
 
 
 def has_changed(plan: Plan, built: Built) -> bool:

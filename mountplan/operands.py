@@ -371,7 +371,7 @@ def as_specs_have_it(table: MountTable, namespace: int) -> MountTable:
 
 
 def _is_machines_root() -> bool:
-    from mountplan.applier.sys.userns import is_nested
+    from mountplan.applier.sys.privilege import is_nested
 
     return os.geteuid() == 0 and not is_nested()
 

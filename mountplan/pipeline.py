@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mountplan.planner.plan.plan import Plan
 
 
+_ATTEMPTS = 5  # builds of what follows the host, before that it is told
 _ROOM = 32 << 20  # bytes of address space, or of data, that a first spec takes to be read
 
 
@@ -318,7 +319,7 @@ def in_use(plan: Plan) -> tuple[Mistake, ...]:
 
     Each with what holds it, and what to do; () if nothing stands in the way, as far as this user may know.
     """
-    from mountplan.planner.plan.attachments import asks_of_others
+    from mountplan.planner.plan.of_others import asks_of_others
 
     if not asks_of_others(plan):
         return ()
@@ -419,10 +420,12 @@ def build_verified(
     others = in_use(plan)
     if others:
         raise InUse(others)
-    from mountplan.following import ATTEMPTS, follows_host, has_changed, missed
+    from mountplan.planner.plan.of_others import follows_host
 
     follows = follows_host(plan)
-    for attempt in range(1, ATTEMPTS + 1):
+    if follows:
+        from mountplan.following import has_changed, missed
+    for attempt in range(1, _ATTEMPTS + 1):
         built = build(plan, reporter, plan.run.unshare, rootless, timeout, to_keep=to_keep, standby=standby)
         try:
             with no_collector():
@@ -430,7 +433,7 @@ def build_verified(
                 drift = judged.drift or (missed(plan, built) if follows else ())
             if not drift:
                 break
-            if not follows or attempt == ATTEMPTS or not has_changed(plan, built):
+            if not follows or attempt == _ATTEMPTS or not has_changed(plan, built):
                 raise VerificationFailed(drift)
         except BaseException:
             built.close()

@@ -209,7 +209,7 @@ class FakeHost:
 
 
 class FakeKernel:
-    """applier/sys/kernel.py's Kernel, obeying it: it hands out numbers for descriptors and knows which are open.
+    """applier/sys/kernel_port.py's Kernel, obeying it: it hands out numbers for descriptors and knows which are open.
 
     `calls` are the verbs in order. Call number `refuse_at` (from 0), or the verb `refuse`, is answered with `errno`.
     A descriptor that is used but not open, or closed twice, is an AssertionError.

@@ -21,10 +21,9 @@ from mountplan.applier.sys import abi, channel, chroot, syscalls
 from mountplan.applier.sys.channel import Sender, TimedOut
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.plain_signal import signal
-from mountplan.applier.sys.privilege import has_sys_admin
+from mountplan.applier.sys.privilege import has_sys_admin, is_nested
 from mountplan.applier.sys.refusal import NEVER, explain, function_at, numbered_otherwise, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
-from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import (
     Aftermath,
     CommandNotStarted,

@@ -13,11 +13,9 @@ from operator import length_hint
 
 from mountplan.applier.build.last_directory import LastDirectory
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.kernel import Kernel
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle, NodeKind
-from mountplan.planner.plan import seedbase
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.step_columns import columns_of_kind, kinds_of, steps_between
 from mountplan.planner.plan.step_runs import LEAST, LONGEST
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
+    from mountplan.applier.sys.kernel_port import Kernel
     from mountplan.planner.plan.step_columns import Steps
 
 _CHUNK = 512  # steps between two reports
@@ -51,6 +50,7 @@ _MODULES: dict[type[Step], str] = {
     s.MakeOverlay: "mountplan.applier.sys.overlay",
     s.MakeIdMap: "mountplan.applier.sys.userns",
     s.MakeUserNamespace: "mountplan.applier.sys.owned",
+    s.MakeBase: "mountplan.planner.plan.seedbase",
     s.RemoveNode: "shutil",
     s.ChangeMounts: "mountplan.planner.tables.inherited_tree",
 }
@@ -653,7 +653,9 @@ class Execution:
 
     def make_base(self, step: s.MakeBase) -> None:
         """The base goes where the root will be staged, so that the root is attached upon it."""
-        base = self.base = self.kernel.new_filesystem("tmpfs", seedbase.SOURCE, seedbase.OPTIONS)
+        from mountplan.planner.plan.seedbase import OPTIONS, SOURCE  # load_what_is_needed() has loaded it
+
+        base = self.base = self.kernel.new_filesystem("tmpfs", SOURCE, OPTIONS)
         self._stage("root")
         self.kernel.attach(base, self.yard, "root")
         for number, seed in enumerate(step.keep):

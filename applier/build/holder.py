@@ -18,8 +18,8 @@ from mountplan.applier.sys.channel import Sender
 from mountplan.applier.sys.chroot import line_of_root
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
 from mountplan.applier.sys.plain_signal import signal
+from mountplan.applier.sys.privilege import is_nested
 from mountplan.applier.sys.refusal import Occupied, call_of, explain, function_of, place_of
-from mountplan.applier.sys.userns import is_nested
 from mountplan.planner.errors import CommandNotStarted
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple

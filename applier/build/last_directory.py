@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mountplan.applier.sys.kernel import Kernel
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mountplan.applier.sys.kernel_port import Kernel
 
 
 class LastDirectory:

@@ -23,7 +23,7 @@ from threading import Lock
 
 from mountplan.applier.build.standby_process import COUNTER, LENGTH, READY
 from mountplan.applier.sys import abi, channel, syscalls
-from mountplan.applier.sys.userns import is_nested
+from mountplan.applier.sys.privilege import is_nested
 from mountplan.planner.plan.steps import Step
 from mountplan.planner.record import NamedTuple
 

@@ -10,10 +10,14 @@ from contextlib import ExitStack, suppress
 from mountplan.applier.observe.file_looks import unlike
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.kernel import LinuxKernel, Options, own_file
+from mountplan.applier.sys.kernel import LinuxKernel, own_file
 from mountplan.planner.attributes import ATIME_MASK, NODEV, NODIRATIME, NOEXEC, NOSUID, NOSYMFOLLOW, RDONLY
 from mountplan.planner.plan.steps import MakeNode
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mountplan.applier.sys.kernel_port import Options
 
 _BENEATH = abi.MOVE_MOUNT_BENEATH | abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH
 _ALL = RDONLY | NOSUID | NODEV | NOEXEC | NODIRATIME | NOSYMFOLLOW | ATIME_MASK

@@ -19,7 +19,7 @@ from mountplan.applier.sys.abi import NAMESPACE_FLAGS
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildFailed, ChildKilled, in_child
 from mountplan.applier.sys.kernel import LinuxKernel, tries_new
-from mountplan.applier.sys.privilege import for_this_user
+from mountplan.applier.sys.privilege import for_this_user, is_nested
 from mountplan.applier.sys.refusal import (
     NEVER,
     USER_NAMESPACES,
@@ -30,7 +30,7 @@ from mountplan.applier.sys.refusal import (
     numbered_otherwise,
     wrong_proc,
 )
-from mountplan.applier.sys.userns import Rootless, enter_alone, is_nested, map_ids, mapped_ids, new_namespace
+from mountplan.applier.sys.userns import Rootless, enter_alone, map_ids, mapped_ids, new_namespace
 from mountplan.planner.fstypes import ROWS, of
 from mountplan.planner.record import NamedTuple
 

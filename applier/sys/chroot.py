@@ -11,7 +11,6 @@ import errno
 import os
 
 from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.inside import ChildFailed, in_child
 from mountplan.applier.sys.refusal import KernelRefusal
 
 REFUSED = '"/" is no mountpoint here, as in a chroot, which this user may not leave'
@@ -90,6 +89,8 @@ def line_of_root() -> bytes:
     mount, *_, is_mountpoint = syscalls.stat_root(abi.AT_FDCWD, b"/")
     if is_mountpoint:
         return b""
+    from mountplan.applier.sys.inside import ChildFailed, in_child
+
     try:
         return in_child(lambda: _line_of_root(mount))
     except ChildFailed as failed:

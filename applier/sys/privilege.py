@@ -34,3 +34,8 @@ def for_this_user(remedy: str) -> str:
 
 def has_sys_admin() -> bool:
     return bool(syscalls.capget()[0] & 1 << abi.CAP_SYS_ADMIN)
+
+
+def is_nested() -> bool:
+    """True if this process is in a user namespace that is not the machine's first: the kernel allows less there."""
+    return os.stat("/proc/self/ns/user").st_ino != abi.USER_NS_INIT_INO

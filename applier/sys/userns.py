@@ -214,8 +214,3 @@ def _map_all_ids(pid: int) -> None:
 def _write(path: str, text: str) -> None:
     with closing_fd(os.open(path, os.O_WRONLY | os.O_CLOEXEC)) as fd:
         os.write(fd, text.encode())
-
-
-def is_nested() -> bool:
-    """True if this process is in a user namespace that is not the machine's first: the kernel allows less there."""
-    return os.stat("/proc/self/ns/user").st_ino != abi.USER_NS_INIT_INO

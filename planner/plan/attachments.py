@@ -15,7 +15,6 @@ from mountplan.planner.errors import Mistake
 from mountplan.planner.fstypes import of, only_reads
 from mountplan.planner.light import Protocol
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.step_columns import columns_of_kind, kinds_of
 from mountplan.planner.plan.steps import AttachImage, MakeFilesystem, MakeOverlay
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -158,13 +157,6 @@ class Uses(Protocol):
     def layer(self, path: str) -> str | None:
         """Which overlay has it as its upper or work directory, in words, "" if that is not known; None if none has."""
         ...
-
-
-def asks_of_others(plan: Plan) -> bool:
-    """True if there is anything in `plan` that obstacles() looks at."""
-    if not kinds_of(plan.steps).isdisjoint((AttachImage, MakeOverlay)):
-        return True
-    return any(source[:1] == "/" for source in columns_of_kind(plan.steps, MakeFilesystem)["source"])
 
 
 def obstacles(plan: Plan, uses: Uses) -> tuple[Mistake, ...]:

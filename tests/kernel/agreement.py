@@ -16,7 +16,7 @@ from pathlib import Path
 from mountplan import api
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.kernel import LinuxKernel
-from mountplan.applier.sys.userns import is_nested
+from mountplan.applier.sys.privilege import is_nested
 from mountplan.planner.attributes import change
 from mountplan.planner.errors import NotAllowed, PlanRefused, SpecError
 from mountplan.planner.language.spec_reading import build_spec

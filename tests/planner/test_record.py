@@ -51,7 +51,7 @@ def test_the_first_record_and_the_hundredth_take_the_same_arguments() -> None:
         for wrong, named in (((), {}), (("f", 1, 2), {}), (("f",), {"file": "g"}), (("f",), {"nonsense": 1})):
             if number % 99 == 0:
                 with pytest.raises(TypeError):
-                    Place(*wrong, **named)  # type: ignore[arg-type]
+                    Place(*wrong, **named)
 
 
 def test_a_record_may_have_no_fields() -> None:

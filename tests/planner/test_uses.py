@@ -10,7 +10,8 @@ from mountplan import api
 from mountplan.planner.errors import SpecError
 from mountplan.planner.host import Partition
 from mountplan.planner.language.spec_reading import parse_spec
-from mountplan.planner.plan.attachments import Attachment, Decision, asks_of_others, obstacles
+from mountplan.planner.plan.attachments import Attachment, Decision, obstacles
+from mountplan.planner.plan.of_others import asks_of_others
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.steps import AttachImage
 from tests.fakes import FakeHost
