@@ -26,6 +26,10 @@ _UNSAID = (
     "user",
     "security_opt",
     "ulimits",
+    "hostname",
+    "userns_mode",
+    "cgroup",
+    "sysctls",
 )
 
 
