@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, TypeAlias
 
-FORMAT = b"mountplan-cached/3"
+FORMAT = b"mountplan-cached/4"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 128 << 20, 64 << 20  # the largest: a plan of 100,000 mounts has 30 MB
 _DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches where names are kept
 _ENTRY, _COMING = "plan-", ".new-"
@@ -189,9 +189,9 @@ def _kept(key: str, file: str) -> Planned | None:
                     return None
                 text = entry.read()
                 head, _, rest = text.partition(b"\n")
-                if head != FORMAT + b" " + sha256_hex(rest).encode():
-                    return None
                 questions, _, plan = rest.partition(b"\n")
+                if head != _head(questions, plan):
+                    return None
                 host, outside = _this_machine(), LiveOutside()
                 made_from, *asked = loads(questions.decode())
                 for name, *arguments, before in asked:
@@ -209,8 +209,8 @@ def _keep(key: str, questions: list[Question], made: Planned) -> None:
     try:
         import json  # it is loaded where a spec is read, and not where what is kept is used
 
-        rest = json.dumps([made.made_from, *questions]).encode() + b"\n" + dump_plan(made.plan).encode()
-        text = FORMAT + b" " + sha256_hex(rest).encode() + b"\n" + rest
+        asked, plan = json.dumps([made.made_from, *questions]).encode(), dump_plan(made.plan).encode()
+        text = b"\n".join((_head(asked, plan), asked, plan))
         if len(text) > LARGEST:
             return
         with _folder(create=True) as folder:
@@ -218,6 +218,11 @@ def _keep(key: str, questions: list[Question], made: Planned) -> None:
             _remove_oldest(folder)
     except OSError:
         pass
+
+
+def _head(questions: bytes, plan: bytes) -> bytes:
+    """What an entry begins with; a plan has a digest of its own."""
+    return b"%s %s %d" % (FORMAT, sha256_hex(questions).encode(), len(plan))
 
 
 @contextmanager

@@ -262,8 +262,8 @@ def test_a_kept_plan_is_proven_like_any_other(home: Path) -> None:
     questions, _, text = entry.read_bytes().partition(b"\n")[2].partition(b"\n")
     plan = parse_plan(text, "x.toml")
     altered = dump_plan(plan._replace(steps=plan.steps[1:])).encode()
-    rest = questions + b"\n" + altered
-    entry.write_bytes(plancache.FORMAT + b" " + sha256_hex(rest).encode() + b"\n" + rest)
+    head = b"%s %s %d" % (plancache.FORMAT, sha256_hex(questions).encode(), len(altered))
+    entry.write_bytes(b"\n".join((head, questions, altered)))
     assert [True, False] == [is_planned(home), is_planned(home)]
 
 

@@ -49,12 +49,12 @@ def entries_of(directory: str, asked: int) -> dict[str, NodeKind] | None:
             for number, entry in enumerate(entries):
                 if number == most:
                     return None
-                if entry.is_symlink():
-                    found[entry.name] = "symlink"
-                elif entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=False):
                     found[entry.name] = "directory"
                 elif entry.is_file(follow_symlinks=False):
                     found[entry.name] = "file"
+                elif entry.is_symlink():
+                    found[entry.name] = "symlink"
     except OSError:
         return None
     return found
@@ -64,13 +64,11 @@ def kinds_of(directory: str, names: Iterable[str], mountpoints: frozenset[str]) 
     """A letter for each name: "d" for a directory and "f" for a file on which nothing is mounted, "?" for all else."""
     names = tuple(names)
     entries = entries_of(directory, len(names)) or {}
-    base = directory.rstrip("/")
-    letters = [_LETTERS.get(entries.get(name, ""), "?") for name in names]
-    if not mountpoints.isdisjoint([f"{base}/{name}" for name in names]):
-        letters = [
-            "?" if f"{base}/{name}" in mountpoints else letter for name, letter in zip(names, letters, strict=True)
-        ]
-    return "".join(letters)
+    within = directory.rstrip("/") + "/"
+    for mountpoint in mountpoints:
+        if mountpoint.startswith(within):
+            entries.pop(mountpoint[len(within) :], None)
+    return "".join([_LETTERS.get(entries.get(name, ""), "?") for name in names])
 
 
 _LETTERS = {"directory": "d", "file": "f"}
