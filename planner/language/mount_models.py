@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import PlainValidator, WithJsonSchema, model_validator
 
 from mountplan.planner.language import values
 from mountplan.planner.language.field_types import (
@@ -39,7 +39,7 @@ from mountplan.planner.language.path_models import (
     NamespaceFile,
     Place,
 )
-from mountplan.planner.language.spec_table import PathText, SpecTable, no_list, no_table
+from mountplan.planner.language.spec_table import PathText, SpecTable, flag, key, keyed, listed, required
 
 
 def check_overlap(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, int]]) -> None:
@@ -53,17 +53,17 @@ class IdMap(SpecTable):
 
     CALLED = "idmap"
 
-    uids: list[IdLine] = Field(
+    uids: list[IdLine] = required(
+        "Lines of [first user id in the filesystem, first one seen through the mount, count].",
+        [[0, 100000, 65536]],
         min_length=1,
         max_length=340,
-        description="Lines of [first user id in the filesystem, first one seen through the mount, count].",
-        examples=[[[0, 100000, 65536]]],
     )
-    gids: list[IdLine] = Field(
+    gids: list[IdLine] = required(
+        "Lines of [first group id in the filesystem, first one seen through the mount, count].",
+        [[0, 100000, 65536]],
         min_length=1,
         max_length=340,
-        description="Lines of [first group id in the filesystem, first one seen through the mount, count].",
-        examples=[[[0, 100000, 65536]]],
     )
 
     if TYPE_CHECKING:
@@ -82,29 +82,20 @@ class FileEntry(SpecTable):
     CALLED = "[[mount.file]]"
     KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "socket", "device")
 
-    path: InnerPath = Field(
-        description="Where it is, counted from the root of the mount; missing directories are made.",
-        examples=["etc/motd"],
+    path: InnerPath = required(
+        "Where it is, counted from the root of the mount; missing directories are made.", "etc/motd"
     )
-    content: Content | None = Field(default=None, description="What is in the file.", examples=["hello\n"])
-    source: AbsolutePath | None = Field(
-        default=None, description="A file of the host whose content is copied.", examples=["/etc/hosts"]
-    )
-    symlink: Link | None = Field(
-        default=None, description="Make a symlink, which points to this.", examples=["usr/bin"]
-    )
-    directory: bool = Field(default=False, description="Make a directory.", examples=[True])
-    fifo: bool = Field(default=False, description="Make a named pipe.", examples=[True])
-    socket: bool = Field(default=False, description="Make a socket, on which no process listens.", examples=[True])
-    device: Device | None = Field(
-        default=None,
-        description="Make a device node: c or b (character or block), major and minor number.",
-        examples=["c:1:3"],
-    )
-    parameters: bool = Field(default=False, description="Parameters are replaced in content as well.", examples=[True])
-    mode: Mode | None = Field(default=None, description="Permissions, as octal digits in a string.", examples=["0644"])
-    uid: Owner | None = Field(default=None, description="The number of the user who owns it.", examples=[1000])
-    gid: Owner | None = Field(default=None, description="The number of the group that owns it.", examples=[1000])
+    content: Content | None = key("What is in the file.", "hello\n")
+    source: AbsolutePath | None = key("A file of the host whose content is copied.", "/etc/hosts")
+    symlink: Link | None = key("Make a symlink, which points to this.", "usr/bin")
+    directory: bool = flag("Make a directory.")
+    fifo: bool = flag("Make a named pipe.")
+    socket: bool = flag("Make a socket, on which no process listens.")
+    device: Device | None = key("Make a device node: c or b (character or block), major and minor number.", "c:1:3")
+    parameters: bool = flag("Parameters are replaced in content as well.")
+    mode: Mode | None = key("Permissions, as octal digits in a string.", "0644")
+    uid: Owner | None = key("The number of the user who owns it.", 1000)
+    gid: Owner | None = key("The number of the group that owns it.", 1000)
 
     if TYPE_CHECKING:
 
@@ -164,140 +155,81 @@ class Mount(SpecTable):
 
     CALLED = "[[mount]]"
 
-    target: AbsolutePath | None = Field(
-        default=None,
-        description="Where it is mounted. Without it the mount stands nowhere, and others are made from it.",
-        examples=["/srv/data"],
+    target: AbsolutePath | None = key(
+        "Where it is mounted. Without it the mount stands nowhere, and others are made from it.", "/srv/data"
     )
-    id: Name | None = Field(default=None, description="A name by which others can refer to it.", examples=["data"])
-    parent: Reference | None = Field(
-        default=None,
-        description="The id of the mount that it is mounted on, if that is covered; target is then read within it.",
-        examples=["below"],
+    id: Name | None = key("A name by which others can refer to it.", "data")
+    parent: Reference | None = key(
+        "The id of the mount that it is mounted on, if that is covered; target is then read within it.", "below"
     )
-    type: FilesystemType | None = Field(
-        default=None, description="Make a filesystem of this type; /proc/filesystems has the list.", examples=["tmpfs"]
+    type: FilesystemType | None = key("Make a filesystem of this type; /proc/filesystems has the list.", "tmpfs")
+    source: Source | None = key(
+        "The name that the kernel shows as the filesystem's source; the type, if it is left out.", "scratch"
     )
-    source: Source | None = Field(
-        default=None,
-        description="The name that the kernel shows as the filesystem's source; the type, if it is left out.",
-        examples=["scratch"],
+    options: dict[OptionName, OptionValue] = keyed(
+        "Options of the filesystem (the superblock); true for an option without a value.", {"size": "16m"}
     )
-    options: dict[OptionName, OptionValue] = Field(
-        default_factory=no_table,
-        description="Options of the filesystem (the superblock); true for an option without a value.",
-        examples=[{"size": "16m"}],
+    mount_options: PastedOptions | None = key(
+        "Attributes and options in one text, as mount(8) has them; a comma in quotes is no border.",
+        "ro,nosuid,size=16m",
     )
-    mount_options: PastedOptions | None = Field(
-        default=None,
-        description="Attributes and options in one text, as mount(8) has them; a comma in quotes is no border.",
-        examples=["ro,nosuid,size=16m"],
-    )
-    contents: LocalPath | None = Field(
-        default=None,
-        description="A directory whose tree is copied into the new filesystem, with owners, modes, times and all else; "
+    contents: LocalPath | None = key(
+        "A directory whose tree is copied into the new filesystem, with owners, modes, times and all else; "
         "a relative path counts from the directory of the spec.",
-        examples=["shop.contents/1"],
+        "shop.contents/1",
     )
-    image: ImagePlace | None = Field(
-        default=None,
-        description="A file that holds the filesystem: of the host, or in another mount, or a part of such a file.",
-        examples=["/srv/root.ext4"],
+    image: ImagePlace | None = key(
+        "A file that holds the filesystem: of the host, or in another mount, or a part of such a file.",
+        "/srv/root.ext4",
     )
-    layers: list[Place] = Field(
-        default_factory=no_list,
-        description="The read-only layers of an overlay, the topmost first.",
-        examples=[["/srv/top", "/srv/base"]],
+    layers: list[Place] = listed("The read-only layers of an overlay, the topmost first.", ["/srv/top", "/srv/base"])
+    data_layers: list[Place] = listed(
+        "Layers below those, of which nothing is seen: files of layers have their contents there.", ["/srv/objects"]
     )
-    data_layers: list[Place] = Field(
-        default_factory=no_list,
-        description="Layers below those, of which nothing is seen: files of layers have their contents there.",
-        examples=[["/srv/objects"]],
+    upper: Place | None = key("The directory of an overlay that takes the changes.", "/srv/changes/upper")
+    work: Place | None = key(
+        "An empty directory on the same mount as upper, which the overlay works in.", "/srv/changes/work"
     )
-    upper: Place | None = Field(
-        default=None, description="The directory of an overlay that takes the changes.", examples=["/srv/changes/upper"]
+    bind: Bound | None = key(
+        "Show what is at this path of the host, or at a path in another mount, or the file of a namespace.", "/srv/data"
     )
-    work: Place | None = Field(
-        default=None,
-        description="An empty directory on the same mount as upper, which the overlay works in.",
-        examples=["/srv/changes/work"],
-    )
-    bind: Bound | None = Field(
-        default=None,
-        description="Show what is at this path of the host, or at a path in another mount, or the file of a namespace.",
-        examples=["/srv/data"],
-    )
-    recursive: bool = Field(
-        default=False, description="Bind what is mounted below the bound path as well.", examples=[True]
-    )
-    create: bool = Field(
-        default=False,
-        description="If the mountpoint is in a filesystem of the host and missing, make it there.",
-        examples=[True],
-    )
-    on_symlink: Literal["error", "follow"] = Field(
+    recursive: bool = flag("Bind what is mounted below the bound path as well.")
+    create: bool = flag("If the mountpoint is in a filesystem of the host and missing, make it there.")
+    on_symlink: Literal["error", "follow"] = key(
+        "What a symlink on the way to the target is: a mistake, or followed within the new tree.",
+        "follow",
         default="error",
-        description="What a symlink on the way to the target is: a mistake, or followed within the new tree.",
-        examples=["follow"],
     )
-    attributes: list[Attribute] = Field(
-        default_factory=no_list,
-        description="What is set or cleared on this mount, as mount(8) names it.",
-        examples=[["ro", "nosuid"]],
+    attributes: list[Attribute] = listed(
+        "What is set or cleared on this mount, as mount(8) names it.", ["ro", "nosuid"]
     )
-    recursive_attributes: bool = Field(
-        default=True, description="The attributes go for what a recursive bind brings along as well.", examples=[False]
+    recursive_attributes: bool = flag("The attributes go for what a recursive bind brings along as well.", default=True)
+    recursive_sharing: Literal["private", "peer", "slave"] | None = key(
+        "What a recursive bind brings along: private, or peers or slaves of what they are copies of.", "slave"
     )
-    recursive_sharing: Literal["private", "peer", "slave"] | None = Field(
-        default=None,
-        description="What a recursive bind brings along: private, or peers or slaves of what they are copies of.",
-        examples=["slave"],
-    )
-    idmap: Mapped | None = Field(
-        default=None,
-        description="Owners seen through this mount differ from those in the filesystem; false: not, though they do in "
+    idmap: Mapped | None = key(
+        "Owners seen through this mount differ from those in the filesystem; false: not, though they do in "
         "what it is bound from.",
-        examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
+        {"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]},
     )
-    peer_group: Reference | None = Field(
-        default=None, description="Shared: events travel between all mounts with this peer group.", examples=["data"]
+    peer_group: Reference | None = key("Shared: events travel between all mounts with this peer group.", "data")
+    master: Reference | None = key(
+        "Slave: events come in from this peer group. Those of peer_group's master need not be repeated.", "feed"
     )
-    master: Reference | None = Field(
-        default=None,
-        description="Slave: events come in from this peer group. Those of peer_group's master need not be repeated.",
-        examples=["feed"],
+    locked: Locked = flag(
+        "In a namespace of another user: true for a mount that its owner can neither unmount by itself nor "
+        'take attributes from; "attributes" for one that only keeps those.'
     )
-    locked: Locked = Field(
-        default=False,
-        description="In a namespace of another user: true for a mount that its owner can neither unmount by itself nor "
-        'take attributes from; "attributes" for one that only keeps those.',
-        examples=[True],
+    unbindable: bool = flag("Private, and it cannot be bound.")
+    mask: list[Hidden] = listed("Paths inside this mount that are hidden behind something empty.", ["proc/kcore"])
+    readonly: list[Hidden] = listed("Paths inside this mount that are read-only.", ["sys", "sysrq-trigger"])
+    optional: bool = flag("It is left out, and told, where the host does not have the path that it takes.")
+    unsupported: Word | None = key(
+        "Why this mount cannot be built: it is left out, with all that stands on it. Captures write it.",
+        "a filesystem that only its own program can mount",
     )
-    unbindable: bool = Field(default=False, description="Private, and it cannot be bound.", examples=[True])
-    mask: list[Hidden] = Field(
-        default_factory=no_list,
-        description="Paths inside this mount that are hidden behind something empty.",
-        examples=[["proc/kcore"]],
-    )
-    readonly: list[Hidden] = Field(
-        default_factory=no_list,
-        description="Paths inside this mount that are read-only.",
-        examples=[["sys", "sysrq-trigger"]],
-    )
-    optional: bool = Field(
-        default=False,
-        description="It is left out, and told, where the host does not have the path that it takes.",
-        examples=[True],
-    )
-    unsupported: Word | None = Field(
-        default=None,
-        description="Why this mount cannot be built: it is left out, with all that stands on it. Captures write it.",
-        examples=["a filesystem that only its own program can mount"],
-    )
-    file: list[FileEntry] = Field(
-        default_factory=no_list,
-        description="What shall exist in the filesystem of this mount.",
-        examples=[[{"path": "etc/motd", "content": "hello\n"}]],
+    file: list[FileEntry] = listed(
+        "What shall exist in the filesystem of this mount.", [{"path": "etc/motd", "content": "hello\n"}]
     )
 
     if TYPE_CHECKING:

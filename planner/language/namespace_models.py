@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from mountplan.planner.language import values
 from mountplan.planner.language.field_types import AbsolutePath, Attribute, IdLine, Name, Presets, Reference
 from mountplan.planner.language.mount_models import Mount, check_overlap
 from mountplan.planner.language.path_models import Spared, SparedPath
-from mountplan.planner.language.spec_table import PathText, SpecTable, no_list
+from mountplan.planner.language.spec_table import PathText, SpecTable, flag, key, listed, required
 
 
 class NamespaceOwner(SpecTable):
@@ -19,26 +19,18 @@ class NamespaceOwner(SpecTable):
 
     CALLED = "a user namespace"
 
-    uids: list[IdLine] = Field(
-        default_factory=no_list,
+    uids: list[IdLine] = listed(
+        "Lines of [first user id inside, first one outside, count], as /proc/PID/uid_map has them.",
+        [[0, 100000, 65536]],
         max_length=340,
-        description="Lines of [first user id inside, first one outside, count], as /proc/PID/uid_map has them.",
-        examples=[[[0, 100000, 65536]]],
     )
-    gids: list[IdLine] = Field(
-        default_factory=no_list,
-        max_length=340,
-        description="Lines of [first group id inside, first one outside, count].",
-        examples=[[[0, 100000, 65536]]],
+    gids: list[IdLine] = listed(
+        "Lines of [first group id inside, first one outside, count].", [[0, 100000, 65536]], max_length=340
     )
-    within: Reference | None = Field(
-        default=None,
-        description="It is made inside the one that owns this other namespace; the ids outside are those of that.",
-        examples=["outer"],
+    within: Reference | None = key(
+        "It is made inside the one that owns this other namespace; the ids outside are those of that.", "outer"
     )
-    of: Reference | None = Field(
-        default=None, description="It is the one that owns this other namespace.", examples=["outer"]
-    )
+    of: Reference | None = key("It is the one that owns this other namespace.", "outer")
 
     if TYPE_CHECKING:
 
@@ -66,9 +58,9 @@ class InheritedRemoval(SpecTable):
 
     CALLED = "[[remove]]"
 
-    target: AbsolutePath = Field(description="Where it is mounted on the host.", examples=["/mnt/backup"])
-    recursive: bool = Field(default=False, description="What stands on it goes along.", examples=[True])
-    optional: bool = Field(default=False, description="It is no mistake if nothing is mounted there.", examples=[True])
+    target: AbsolutePath = required("Where it is mounted on the host.", "/mnt/backup")
+    recursive: bool = flag("What stands on it goes along.")
+    optional: bool = flag("It is no mistake if nothing is mounted there.")
 
     if TYPE_CHECKING:
 
@@ -80,25 +72,18 @@ class InheritedChange(SpecTable):
 
     CALLED = "[[change]]"
 
-    target: AbsolutePath = Field(
-        description="A path of the host. If it is no mountpoint, it is bound over itself first.", examples=["/usr"]
+    target: AbsolutePath = required(
+        "A path of the host. If it is no mountpoint, it is bound over itself first.", "/usr"
     )
-    recursive: bool = Field(default=False, description="What is mounted below it is changed as well.", examples=[True])
-    spared: list[Spared] = Field(
-        alias="except",
-        default_factory=no_list,
-        description="Paths below it that stay as they are, with what is mounted below them.",
-        examples=[["/home", "/tmp"]],
+    recursive: bool = flag("What is mounted below it is changed as well.")
+    spared: list[Spared] = listed(
+        "Paths below it that stay as they are, with what is mounted below them.", ["/home", "/tmp"], alias="except"
     )
-    attributes: list[Attribute] = Field(
-        default_factory=no_list, description="What is set or cleared, as mount(8) names it.", examples=[["ro"]]
+    attributes: list[Attribute] = listed("What is set or cleared, as mount(8) names it.", ["ro"])
+    sharing: Literal["private", "shared"] | None = key(
+        "private: nothing of the host's comes in; shared: in a peer group of its own.", "private"
     )
-    sharing: Literal["private", "shared"] | None = Field(
-        default=None,
-        description="private: nothing of the host's comes in; shared: in a peer group of its own.",
-        examples=["private"],
-    )
-    optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
+    optional: bool = flag("It is no mistake if there is no such path.")
 
     if TYPE_CHECKING:
 
@@ -120,21 +105,21 @@ InheritedSharing = Literal["private", "slave", "slave-shared"]
 
 def preset_field() -> Any:
     what = "Mounts that many trees have: `mountplan plan --expand` writes them out."
-    return Field(default=(), description=what, examples=["dev"])
+    return key(what, "dev", default=())
 
 
 def propagation_field() -> Any:
-    return Field(default="private", description="What the mounts of an inherited root are.", examples=["slave"])
+    return key("What the mounts of an inherited root are.", "slave", default="private")
 
 
 def removals_field() -> Any:
     what = "Mounts of an inherited tree that go, before anything is changed or mounted."
-    return Field(default_factory=no_list, description=what, examples=[[{"target": "/mnt/backup"}]])
+    return listed(what, [{"target": "/mnt/backup"}])
 
 
 def changes_field() -> Any:
     what = "What mounts of an inherited tree become, in this order, before anything is mounted on it."
-    return Field(default_factory=no_list, description=what, examples=[[{"target": "/usr", "attributes": ["ro"]}]])
+    return listed(what, [{"target": "/usr", "attributes": ["ro"]}])
 
 
 class PeerGroup(SpecTable):
@@ -142,18 +127,12 @@ class PeerGroup(SpecTable):
 
     CALLED = "[peer_group.NAME]"
 
-    master: Reference | None = Field(
-        default=None, description="Another group, whose events the members of this one also receive.", examples=["feed"]
+    master: Reference | None = key("Another group, whose events the members of this one also receive.", "feed")
+    host: AbsolutePath | None = key(
+        "The group is the host's own: the one which the host mount at this path is in.", "/srv/feed"
     )
-    host: AbsolutePath | None = Field(
-        default=None,
-        description="The group is the host's own: the one which the host mount at this path is in.",
-        examples=["/srv/feed"],
-    )
-    across_user_namespaces: bool = Field(
-        default=False,
-        description="Mounts in namespaces of several users may be peers: who is root in one mounts in the others too.",
-        examples=[True],
+    across_user_namespaces: bool = flag(
+        "Mounts in namespaces of several users may be peers: who is root in one mounts in the others too."
     )
 
     if TYPE_CHECKING:
@@ -168,23 +147,21 @@ class Namespace(SpecTable):
 
     CALLED = "[[namespace]]"
 
-    name: Name = Field(description="What it is called.", examples=["web"])
-    root: Literal["inherit", "new"] | None = Field(
-        default=None, description="A copy of the host's tree, or a root of its own (a mount on /).", examples=["new"]
+    name: Name = required("What it is called.", "web")
+    root: Literal["inherit", "new"] | None = key(
+        "A copy of the host's tree, or a root of its own (a mount on /).", "new"
     )
     preset: Presets = preset_field()
     propagation: InheritedSharing = propagation_field()
-    user: NamespaceOwner | None = Field(
-        default=None,
-        description="The user namespace that it belongs to, if that is not the one in which it is built.",
-        examples=[{"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]}],
+    user: NamespaceOwner | None = key(
+        "The user namespace that it belongs to, if that is not the one in which it is built.",
+        {"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]},
     )
     remove: list[InheritedRemoval] = removals_field()
     change: list[InheritedChange] = changes_field()
-    mount: list[Mount] = Field(
-        default_factory=no_list,
-        description="Its mounts, in any order but for several on one target: later ones are on top.",
-        examples=[[{"target": "/", "type": "tmpfs"}]],
+    mount: list[Mount] = listed(
+        "Its mounts, in any order but for several on one target: later ones are on top.",
+        [{"target": "/", "type": "tmpfs"}],
     )
 
     if TYPE_CHECKING:

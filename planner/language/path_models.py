@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import PlainValidator, model_validator
 
 from mountplan.planner.language import values
 from mountplan.planner.language.field_types import (
@@ -17,7 +17,7 @@ from mountplan.planner.language.field_types import (
     Reference,
     Word,
 )
-from mountplan.planner.language.spec_table import PathText, SpecTable, or_table
+from mountplan.planner.language.spec_table import PathText, SpecTable, flag, key, or_table, required, text_or
 from mountplan.planner.paths import ROOT, TargetPath
 
 
@@ -26,28 +26,16 @@ class MountPath(SpecTable):
 
     CALLED = "a path in another mount"
 
-    mount: Reference = Field(description="The id of that mount.", examples=["data"])
-    path: InnerPath = Field(
-        default_factory=lambda: ROOT,
-        description="The path, counted from the root of that mount.",
-        examples=["/incoming"],
+    mount: Reference = required("The id of that mount.", "data")
+    path: InnerPath = key(
+        "The path, counted from the root of that mount.",
+        "/incoming",
+        default=lambda: ROOT,
         json_schema_extra={"default": "/"},
     )
-    hidden: bool = Field(
-        default=False,
-        description="The path lies below another mount of the spec, and what is covered there is meant.",
-        examples=[True],
-    )
-    deleted: bool = Field(
-        default=False,
-        description="The path is removed once it is mounted, so that a file is shown that has no name any more.",
-        examples=[True],
-    )
-    file: bool = Field(
-        default=False,
-        description="It is a file; where nothing is, an empty one is made, and without this a directory.",
-        examples=[True],
-    )
+    hidden: bool = flag("The path lies below another mount of the spec, and what is covered there is meant.")
+    deleted: bool = flag("The path is removed once it is mounted, so that a file is shown that has no name any more.")
+    file: bool = flag("It is a file; where nothing is, an empty one is made, and without this a directory.")
 
     if TYPE_CHECKING:
 
@@ -61,9 +49,8 @@ class NamespaceFile(SpecTable):
 
     CALLED = "a namespace file"
 
-    namespace: NamespaceName = Field(
-        description="A process of it, as net:PID, or the path of its file; net:/path checks its kind.",
-        examples=["net:4711"],
+    namespace: NamespaceName = required(
+        "A process of it, as net:PID, or the path of its file; net:/path checks its kind.", "net:4711"
     )
 
     if TYPE_CHECKING:
@@ -76,10 +63,8 @@ class Mask(SpecTable):
 
     CALLED = "a path in a list"
 
-    path: InnerPath = Field(description="What is meant: a path inside the mount, or a glob.", examples=["/proc/kcore"])
-    optional: bool = Field(
-        default=False, description="It is left out, and told, where nothing is there.", examples=[True]
-    )
+    path: InnerPath = required("What is meant: a path inside the mount, or a glob.", "/proc/kcore")
+    optional: bool = flag("It is left out, and told, where nothing is there.")
 
     if TYPE_CHECKING:
 
@@ -91,8 +76,8 @@ class SparedPath(SpecTable):
 
     CALLED = "a path in except"
 
-    path: AbsolutePath = Field(description="A path of the host.", examples=["/srv/data"])
-    optional: bool = Field(default=False, description="It is no mistake if there is no such path.", examples=[True])
+    path: AbsolutePath = required("A path of the host.", "/srv/data")
+    optional: bool = flag("It is no mistake if there is no such path.")
 
     if TYPE_CHECKING:
 
@@ -104,19 +89,11 @@ class Image(SpecTable):
 
     CALLED = "image"
 
-    path: Word = Field(
-        description="The file: a path of the host, or in the mount, counted from its root.", examples=["/srv/disk.img"]
-    )
-    mount: Reference | None = Field(
-        default=None,
-        description="The id of the mount that the file is in; without it, it is the host's.",
-        examples=["iso"],
-    )
-    offset: Amount = Field(default=0, description="Where in the file it begins, in bytes.", examples=[1048576])
-    size: Length = Field(default=0, description="How many bytes of it; without it, all to the end.", examples=[8388608])
-    partition: Partition | None = Field(
-        default=None, description="The partition of it, by its number or its label.", examples=[2, "root"]
-    )
+    path: Word = required("The file: a path of the host, or in the mount, counted from its root.", "/srv/disk.img")
+    mount: Reference | None = key("The id of the mount that the file is in; without it, it is the host's.", "iso")
+    offset: Amount = key("Where in the file it begins, in bytes.", 1048576, default=0)
+    size: Length = key("How many bytes of it; without it, all to the end.", 8388608, default=0)
+    partition: Partition | None = key("The partition of it, by its number or its label.", 2, "root")
 
     if TYPE_CHECKING:
 
@@ -139,10 +116,7 @@ class Image(SpecTable):
         return self
 
 
-def _place(value: object) -> TargetPath | MountPath:
-    if type(value) is dict and "escaped" not in value:
-        return MountPath.model_validate(value)
-    return value if isinstance(value, MountPath) else values.place(value)
+_place = text_or(MountPath, values.place)
 
 
 def _bound(value: object) -> TargetPath | MountPath | NamespaceFile:
@@ -158,34 +132,15 @@ def _bound(value: object) -> TargetPath | MountPath | NamespaceFile:
     return value if isinstance(value, NamespaceFile) else _place(value)
 
 
-def _hidden(value: object) -> TargetPath | Mask:
-    if type(value) is dict and "escaped" not in value:
-        return Mask.model_validate(value)
-    return value if isinstance(value, Mask) else values.mask_path(value)
-
-
-def _spared(value: object) -> TargetPath | SparedPath:
-    if type(value) is dict and "escaped" not in value:
-        return SparedPath.model_validate(value)
-    return value if isinstance(value, SparedPath) else values.absolute_path(value)
-
-
-def _image(value: object) -> TargetPath | Image:
-    if type(value) is dict and "escaped" not in value:
-        return Image.model_validate(value)
-    return value if isinstance(value, Image) else values.absolute_path(value)
-
-
-Place = Annotated[
-    TargetPath | MountPath, PlainValidator(_place), or_table({"type": "string", "pattern": r"^(/|\./|\.$)"}, MountPath)
-]
+_HOST = {"type": "string", "pattern": r"^(/|\./|\.$)"}
+_ABSOLUTE = {"type": "string", "pattern": "^/"}
+_INNER = {"type": "string", "minLength": 1}
+_read_image, _read_mask = text_or(Image, values.absolute_path), text_or(Mask, values.mask_path)
+_read_spared = text_or(SparedPath, values.absolute_path)
+Place = Annotated[TargetPath | MountPath, PlainValidator(_place), or_table(_HOST, MountPath)]
 Bound = Annotated[
-    TargetPath | MountPath | NamespaceFile,
-    PlainValidator(_bound),
-    or_table({"type": "string", "pattern": r"^(/|\./|\.$)"}, MountPath, NamespaceFile),
+    TargetPath | MountPath | NamespaceFile, PlainValidator(_bound), or_table(_HOST, MountPath, NamespaceFile)
 ]
-Spared = Annotated[
-    TargetPath | SparedPath, PlainValidator(_spared), or_table({"type": "string", "pattern": "^/"}, SparedPath)
-]
-ImagePlace = Annotated[TargetPath | Image, PlainValidator(_image), or_table({"type": "string", "pattern": "^/"}, Image)]
-Hidden = Annotated[TargetPath | Mask, PlainValidator(_hidden), or_table({"type": "string", "minLength": 1}, Mask)]
+Spared = Annotated[TargetPath | SparedPath, PlainValidator(_read_spared), or_table(_ABSOLUTE, SparedPath)]
+ImagePlace = Annotated[TargetPath | Image, PlainValidator(_read_image), or_table(_ABSOLUTE, Image)]
+Hidden = Annotated[TargetPath | Mask, PlainValidator(_read_mask), or_table(_INNER, Mask)]

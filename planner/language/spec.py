@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, ValidationError
+from pydantic import PlainValidator, ValidationError
 
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language import values
@@ -41,7 +41,17 @@ from mountplan.planner.language.namespace_models import (
 )
 from mountplan.planner.language.origins import Origins
 from mountplan.planner.language.parameters import Setting
-from mountplan.planner.language.spec_table import PathText, SpecTable, no_list, no_table, or_table
+from mountplan.planner.language.spec_table import (
+    PathText,
+    SpecTable,
+    flag,
+    key,
+    keyed,
+    listed,
+    or_table,
+    required,
+    text_or,
+)
 from mountplan.planner.names import Moved
 from mountplan.planner.run_settings import NAMESPACE_KINDS
 
@@ -58,39 +68,17 @@ class Run(SpecTable):
 
     CALLED = "[run]"
 
-    command: list[Argument] = Field(
-        default_factory=no_list,
-        description="The program and its arguments.",
-        examples=[["python3", "-c", "print('hi')"]],
+    command: list[Argument] = listed("The program and its arguments.", ["python3", "-c", "print('hi')"])
+    environment: dict[Variable, Argument] = keyed("Environment variables to set.", {"LANG": "C.UTF-8"})
+    clear_environment: bool = flag("Start from an empty environment, not from the caller's.")
+    cwd: AbsolutePath | None = key("The directory to start in; / if missing.", "/srv")
+    hostname: Hostname | None = key("The host name to set (needs unshare uts).", "shop")
+    unshare: list[NamespaceKind] = listed("Namespaces of its own besides the mount namespace.", ["pid", "ipc", "uts"])
+    capabilities: list[Capability] | None = key(
+        "The capabilities to keep; all others are dropped.", ["CAP_NET_BIND_SERVICE"]
     )
-    environment: dict[Variable, Argument] = Field(
-        default_factory=no_table, description="Environment variables to set.", examples=[{"LANG": "C.UTF-8"}]
-    )
-    clear_environment: bool = Field(
-        default=False, description="Start from an empty environment, not from the caller's.", examples=[True]
-    )
-    cwd: AbsolutePath | None = Field(
-        default=None, description="The directory to start in; / if missing.", examples=["/srv"]
-    )
-    hostname: Hostname | None = Field(
-        default=None, description="The host name to set (needs unshare uts).", examples=["shop"]
-    )
-    unshare: list[NamespaceKind] = Field(
-        default_factory=no_list,
-        description="Namespaces of its own besides the mount namespace.",
-        examples=[["pid", "ipc", "uts"]],
-    )
-    capabilities: list[Capability] | None = Field(
-        default=None,
-        description="The capabilities to keep; all others are dropped.",
-        examples=[["CAP_NET_BIND_SERVICE"]],
-    )
-    parameters: bool = Field(
-        default=False, description="Parameters are replaced in command and environment as well.", examples=[True]
-    )
-    no_new_privs: bool = Field(
-        default=True, description="Programs with set-user-id or file capabilities gain nothing.", examples=[False]
-    )
+    parameters: bool = flag("Parameters are replaced in command and environment as well.")
+    no_new_privs: bool = flag("Programs with set-user-id or file capabilities gain nothing.", default=True)
 
     if TYPE_CHECKING:
 
@@ -114,13 +102,9 @@ class Parameter(SpecTable):
 
     CALLED = "a parameter"
 
-    env: Variable | None = Field(
-        default=None, description="The environment variable that it is taken from.", examples=["HOME"]
-    )
-    default: Content | None = Field(default=None, description="What it is if nothing else is said.", examples=["/root"])
-    description: Word | None = Field(
-        default=None, description="What it is for.", examples=["where the user's files are"]
-    )
+    env: Variable | None = key("The environment variable that it is taken from.", "HOME")
+    default: Content | None = key("What it is if nothing else is said.", "/root")
+    description: Word | None = key("What it is for.", "where the user's files are")
 
     if TYPE_CHECKING:
 
@@ -129,12 +113,7 @@ class Parameter(SpecTable):
         ) -> None: ...
 
 
-def _parameter(value: object) -> str | Parameter:
-    if type(value) is dict and "escaped" not in value:
-        return Parameter.model_validate(value)
-    return value if isinstance(value, Parameter) else values.parameter(value)
-
-
+_parameter = text_or(Parameter, values.parameter)
 ParameterValue = Annotated[str | Parameter, PlainValidator(_parameter), or_table({"type": "string"}, Parameter)]
 
 
@@ -143,43 +122,31 @@ class Spec(SpecTable):
 
     CALLED = "a spec"
 
-    format: Literal[1] = Field(description="The version of the language.", examples=[FORMAT])
-    name: Name | None = Field(default=None, description="What the tree is called.", examples=["shop"])
-    include: list[LocalPath] = Field(
-        default_factory=no_list,
-        description="Other specs that belong to this one; a relative path counts from the directory of the spec.",
-        examples=[["base.toml"]],
+    format: Literal[1] = required("The version of the language.", FORMAT)
+    name: Name | None = key("What the tree is called.", "shop")
+    include: list[LocalPath] = listed(
+        "Other specs that belong to this one; a relative path counts from the directory of the spec.", ["base.toml"]
     )
-    parameters: dict[Name, ParameterValue] = Field(
-        default_factory=no_table,
-        description="What texts in the spec name as ${NAME}: a value, or where it is from.",
-        examples=[{"home": {"env": "HOME", "default": "/root"}}],
+    parameters: dict[Name, ParameterValue] = keyed(
+        "What texts in the spec name as ${NAME}: a value, or where it is from.",
+        {"home": {"env": "HOME", "default": "/root"}},
     )
-    root: Literal["inherit", "new"] | None = Field(
-        default=None,
-        description="A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.",
-        examples=["inherit"],
+    root: Literal["inherit", "new"] | None = key(
+        "A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.", "inherit"
     )
     preset: Presets = preset_field()
     propagation: InheritedSharing = propagation_field()
-    peer_group: dict[Name, PeerGroup] = Field(
-        default_factory=no_table,
-        description="The sharing groups with a master, or of the host.",
-        examples=[{"feed": {"host": "/srv/feed"}}],
+    peer_group: dict[Name, PeerGroup] = keyed(
+        "The sharing groups with a master, or of the host.", {"feed": {"host": "/srv/feed"}}
     )
     remove: list[InheritedRemoval] = removals_field()
     change: list[InheritedChange] = changes_field()
-    mount: list[Mount] = Field(
-        default_factory=no_list,
-        description="The mounts, in any order but for several on one target: later ones are on top.",
-        examples=[[{"target": "/mnt", "type": "tmpfs"}]],
+    mount: list[Mount] = listed(
+        "The mounts, in any order but for several on one target: later ones are on top.",
+        [{"target": "/mnt", "type": "tmpfs"}],
     )
-    namespace: list[Namespace] = Field(
-        default_factory=no_list, description="Several namespaces, each with its mounts.", examples=[[{"name": "web"}]]
-    )
-    run: Run = Field(
-        default_factory=Run, description="How `mountplan run` starts its command.", examples=[{"command": ["sh"]}]
-    )
+    namespace: list[Namespace] = listed("Several namespaces, each with its mounts.", [{"name": "web"}])
+    run: Run = key("How `mountplan run` starts its command.", {"command": ["sh"]}, default=Run)
 
     if TYPE_CHECKING:
 

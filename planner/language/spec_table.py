@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike, fspath
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language.field_types import ESCAPED
@@ -14,6 +14,8 @@ from mountplan.planner.language.locate import key_path
 from mountplan.planner.language.wording import findings
 
 PathText: TypeAlias = "str | PathLike[str]"  # a path as Python programs have it
+Table = TypeVar("Table", bound="SpecTable")
+Text = TypeVar("Text", bound=str)
 
 
 # What is not said. Not `list` and `dict` themselves: to see what they take, pydantic has the text of their signature
@@ -24,6 +26,31 @@ def no_list() -> list[Any]:
 
 def no_table() -> dict[str, Any]:
     return {}
+
+
+def required(description: str, *examples: object, **more: Any) -> Any:
+    """A key that a table must have; `more` is what pydantic calls what else is said of it."""
+    return Field(description=description, examples=list(examples), **more)
+
+
+def key(description: str, *examples: object, default: object = None, **more: Any) -> Any:
+    """A key that a table may have. A `default` that is a function makes one for each table."""
+    what = {"default_factory" if callable(default) else "default": default}
+    return required(description, *examples, **what, **more)
+
+
+def listed(description: str, example: list[Any], **more: Any) -> Any:
+    """A key with a list, which is empty where nothing is said."""
+    return key(description, example, default=no_list, **more)
+
+
+def keyed(description: str, example: dict[str, Any]) -> Any:
+    """A key with a table whose keys are free."""
+    return key(description, example, default=no_table)
+
+
+def flag(description: str, *, default: bool = False) -> Any:
+    return key(description, not default, default=default)
 
 
 class SpecTable(BaseModel):
@@ -70,6 +97,17 @@ def _as_toml(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_as_toml(inner) for inner in value]
     return value
+
+
+def text_or(table: type[Table], text: Callable[[object], Text]) -> Callable[[object], Text | Table]:
+    """Reads a table, or anything else as `text` does; `{ escaped = ... }` is a text."""
+
+    def read(value: object) -> Text | Table:
+        if type(value) is dict and "escaped" not in value:
+            return table.model_validate(value)
+        return value if isinstance(value, table) else text(value)
+
+    return read
 
 
 def or_table(text: dict[str, Any], *models: type[BaseModel]) -> WithJsonSchema:
