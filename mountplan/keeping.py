@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mountplan.applier.build.build import Built
     from mountplan.applier.keep.kept import Opened
     from mountplan.applier.observe.inspect import Whole
+    from mountplan.applier.observe.table_reader import TableReader
     from mountplan.applier.sys.report import Reporter
     from mountplan.applier.sys.userns import Rootless
     from mountplan.planner.errors import CommandNotStarted
@@ -239,7 +240,7 @@ def judge_standing(plan: Plan, digest: str, found: Opened, *, notices: bool = Fa
 
     Where nothing has changed at all, notices take time, and are looked for if they are wanted. Raises TableError.
     """
-    wholes = [found.look(one) for one in found.kept.mounts]
+    wholes = found.look()
     seen = tuple(found.seen(one) for one in found.kept.mounts)
     complete = all(whole.complete for whole in wholes)
     same, unchanged = digest == found.kept.digest, tuple(whole.table for whole in wholes) == seen
@@ -311,23 +312,26 @@ def kept() -> tuple[Standing, ...]:
 
 def listed() -> tuple[Standing | Unreadable, ...]:
     """As kept(), with what cannot be read as well."""
+    from mountplan.applier.observe.table_reader import TableReader
+
     kept_changes.tidy()
     found: list[Standing | Unreadable] = []
-    for name in keeping.names():
-        try:
-            found.append(look_up(name))
-        except NotKept:
-            continue  # removed at this moment
-        except MountplanError as error:
-            found.append(Unreadable(name, str(error)))
+    with TableReader() as reader:
+        for name in keeping.names():
+            try:
+                found.append(look_up(name, reader))
+            except NotKept:
+                continue  # removed at this moment
+            except MountplanError as error:
+                found.append(Unreadable(name, str(error)))
     return tuple(found)
 
 
-def look_up(name: str) -> Standing:
+def look_up(name: str, reader: TableReader | None = None) -> Standing:
     """What is kept under a name, and how it is. Raises NotKept."""
     try:
         with keeping.opened(name) as found:
-            return _look(found)
+            return _look(found, reader)
     except KeepRefused as error:  # its plan may be of an earlier version's format
         state = keeping.find(name)
         if state is None:
@@ -336,10 +340,10 @@ def look_up(name: str) -> Standing:
         return Standing(state, (), (), problem, uptime() - state.since)
 
 
-def _look(found: Opened) -> Standing:
+def _look(found: Opened, reader: TableReader | None) -> Standing:
     age = uptime() - found.kept.since
     try:
-        wholes = [found.look(one) for one in found.kept.mounts]
+        wholes = found.look(reader)
     except TableError as error:
         return Standing(found.kept, (), (), str(error).removeprefix(f"{found.kept.name}: "), age)
     tables = tuple(

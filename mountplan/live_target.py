@@ -80,7 +80,7 @@ def look(operand: Operand) -> Target:
 def _of_name(name: str) -> Target:
     with kept.opened(name) as found:
         plan = plan_behind(found)
-        wholes = [found.look(one) for one in found.kept.mounts]
+        wholes = found.look()
         shown = {row.device: row.options for one in found.kept.mounts for row in found.seen(one).rows}
         devices = _devices(found, plan, wholes)
         record = Record(plan, devices, shown, files=_files(found, plan, wholes, devices))

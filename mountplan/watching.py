@@ -9,8 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from mountplan.applier.observe.mount_events import watching
-from mountplan.applier.observe.observe import not_read, read_still, refused_table
-from mountplan.applier.observe.subjects import ENDED, open_proc
+from mountplan.applier.observe.observe import not_read, open_proc, read_still, refused_table
+from mountplan.applier.observe.subjects import ENDED
 from mountplan.applier.sys.inside import enter, in_child
 from mountplan.planner.errors import TableError
 from mountplan.planner.plan.seedbase import without_base

@@ -11,6 +11,7 @@ from mountplan.applier.observe.locks import seen_locks
 from mountplan.applier.observe.observe import not_read, observe
 from mountplan.applier.observe.subjects import Subject, command_of
 from mountplan.applier.observe.subjects import of_process as subject_of
+from mountplan.applier.observe.table_reader import TableReader
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildKilled
 from mountplan.applier.sys.refusal import OF_WANT
@@ -74,13 +75,15 @@ def _locks_of_process(pid: int) -> SeenLocks:
         return SeenLocks({}, str(error))
 
 
-def of_kept(name: str, *, aged: bool = False, locked: bool = False) -> tuple[Inhabited, ...]:
+def of_kept(
+    name: str, *, aged: bool = False, locked: bool = False, reader: TableReader | None = None
+) -> tuple[Inhabited, ...]:
     """The namespaces that are kept under a name, each from the root of its tree. Raises NotKept or TableError."""
     found = []
     subjects = kept.subjects(name)
     try:
         for subject in subjects:
-            table, _ = without_base(subject.read().table)
+            table, _ = without_base(subject.read(reader).table)
             known = ages(subject.fd) if aged else {}
             locks = seen_locks(subject) if locked else None
             label = subject.label if subject.label != HOST else f"name:{HOST}"
@@ -97,19 +100,10 @@ def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) 
     descriptors or memory than there are: that says nothing of a namespace.
     """
     known = set(known)
-    for name in _kept_names():
-        try:
-            found = of_kept(name, aged=aged, locked=locked)
-        except ChildKilled:
-            raise
-        except (MountplanError, OSError) as error:
-            if _is_of_want(error):
-                raise
-            continue
-        for one in found:
-            if one.inode not in known:
-                known.add(one.inode)
-                yield one
+    for one in _of_all_kept(aged, locked):
+        if one.inode not in known:
+            known.add(one.inode)
+            yield one
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
         inode = _namespace(pid)
         if not inode or inode in known:
@@ -121,6 +115,18 @@ def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) 
             if _is_of_want(error):
                 raise
             known.discard(inode)
+
+
+def _of_all_kept(aged: bool, locked: bool) -> Iterator[Inhabited]:
+    with TableReader() as reader:
+        for name in _kept_names():
+            try:
+                yield from of_kept(name, aged=aged, locked=locked, reader=reader)
+            except ChildKilled:
+                raise
+            except (MountplanError, OSError) as error:
+                if _is_of_want(error):
+                    raise
 
 
 def _kept_names() -> tuple[str, ...]:

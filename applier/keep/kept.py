@@ -31,6 +31,7 @@ from mountplan.planner.tables.table import MountTable
 if TYPE_CHECKING:
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
+    from mountplan.applier.observe.table_reader import TableReader
 
 STATE, PLAN, HOST, SEEN, IDS = ".state.json", ".plan.json", ".host.json", ".seen-", ".ids-"
 _NOT_THERE = (errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.ELOOP)
@@ -104,11 +105,14 @@ class Opened:
                 stack.callback(os.close, fds[-1])
             yield fds
 
-    def look(self, one: KeptNamespace) -> Whole:
-        """All mounts of a mount namespace as they are now. Raises TableError."""
-        label = f"{self.kept.name}/{one.name}" if one.name else self.kept.name
-        with closing_fd(self.open(one)) as fd:
-            return read_whole(label, fd)
+    def look(self, reader: TableReader | None = None) -> list[Whole]:
+        """All mounts of each mount namespace as they are now. Raises TableError."""
+        found = []
+        for one in self.kept.mounts:
+            label = f"{self.kept.name}/{one.name}" if one.name else self.kept.name
+            with closing_fd(self.open(one)) as fd:
+                found.append(read_whole(label, fd, reader))
+        return found
 
     def ids(self, one: KeptNamespace) -> IdMapping | None:
         """The ids of the user namespace that it was built in (View.ids)."""
@@ -178,13 +182,13 @@ def subjects(name: str) -> list[Subject]:
         ]
 
 
-def read_whole(label: str, namespace: int) -> Whole:
+def read_whole(label: str, namespace: int, reader: TableReader | None = None) -> Whole:
     """All mounts of the mount namespace behind a descriptor. Raises TableError."""
     from mountplan.applier.observe.subjects import Subject
     from mountplan.applier.sys.inside import ChildFailed
 
     try:
-        return Subject("", label, namespace, 0).read()
+        return Subject("", label, namespace, 0).read(reader)
     except ChildFailed as error:
         raise TableError(f"{label}: {error}") from None
 

@@ -175,8 +175,7 @@ def record_anew(
     try:
         _write_over(directory, PLAN, plan)
         _write_over(directory, HOST, dump_table(host))
-        for one in state.mounts:
-            whole = found.look(one)
+        for one, whole in zip(state.mounts, found.look(), strict=True):
             _write_over(directory, SEEN + file_of("mnt", one.name), dump_table(own(one.name, whole.table)))
             _write_over(directory, IDS + file_of("mnt", one.name), dump_ids(whole.unique))
         _write_over(directory, STATE, dump_state(state))

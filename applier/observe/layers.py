@@ -17,9 +17,10 @@ from typing import Any
 
 from mountplan.applier.observe import layer_looks
 from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle, as_status
+from mountplan.applier.observe.observe import open_proc
 from mountplan.applier.observe.roots import look
 from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay, common_end
-from mountplan.applier.observe.subjects import Subject, open_proc
+from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import enter, in_child

@@ -7,8 +7,9 @@ import fcntl
 import os
 from collections.abc import Sequence
 
+from mountplan.applier.observe.observe import open_proc
 from mountplan.applier.observe.roots import copy_of_tree, own_tree
-from mountplan.applier.observe.subjects import Subject, open_proc
+from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildFailed, in_child

@@ -87,6 +87,14 @@ def refused_table(what: str, error: OSError, path: str = "") -> TableError:
     return TableError(f"{what}: {call or path}: {meaning}" + (f"\n  remedy: {remedy}" if remedy else ""), 3)
 
 
+def open_proc() -> int:
+    """A descriptor of /proc, to use where it is out of reach. Raises TableError."""
+    try:
+        return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise refused_table("cannot open /proc", error) from None
+
+
 def own_number() -> int:
     """The number of this process in /proc, which is another one where that is of another pid namespace.
 

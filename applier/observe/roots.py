@@ -11,7 +11,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mountplan.applier.observe.subjects import Subject, open_proc
+from mountplan.applier.observe.observe import open_proc
+from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.inside import enter, in_child
 from mountplan.planner.tables.mountinfo import parse_mountinfo

@@ -8,8 +8,8 @@ import os
 
 from mountplan.applier.observe.inspect import Whole, read_below, read_whole
 from mountplan.applier.observe.observe import NEVER_STILL, not_ours, not_read, read_still, refused_table
+from mountplan.applier.observe.table_reader import TableReader
 from mountplan.applier.sys import abi
-from mountplan.applier.sys.inside import enter, in_child
 from mountplan.applier.sys.refusal import call_of, in_words
 from mountplan.applier.sys.userns import ids_of
 from mountplan.planner.errors import TableError
@@ -21,14 +21,6 @@ ENDED = (errno.ENOENT, errno.ESRCH)
 
 # What files of other kinds answer to an ioctl(2) of namespace files: regular ones, directories, terminals, sockets.
 _NO_NAMESPACE_FILE = (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENXIO)
-
-
-def open_proc() -> int:
-    """A descriptor of /proc, to use where it is out of reach. Raises TableError."""
-    try:
-        return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise refused_table("cannot open /proc", error) from None
 
 
 class Subject:
@@ -61,17 +53,23 @@ class Subject:
                 raise not_read(error, self.pid) from None
         return -1  # the process has ended: then from the topmost mount
 
-    def read(self) -> Whole:
-        """All of its mounts. Raises TableError."""
+    def read(self, reader: TableReader | None = None) -> Whole:
+        """All of its mounts; by `reader`, if what else it is to read is read in turn. Raises TableError."""
         try:
-            return read_whole(self.fd, self.mountinfo)
+            if reader is not None:
+                return self._whole(reader)
+            with TableReader() as own:
+                return self._whole(own)
         except TableError as error:
             raise error.about(self.label) from None
 
-    def mountinfo(self) -> bytes:
+    def _whole(self, reader: TableReader) -> Whole:
+        return read_whole(self.fd, lambda: self._mountinfo(reader))
+
+    def _mountinfo(self, reader: TableReader) -> bytes:
         """The text of mountinfo. Raises TableError if the process has ended, or is in another namespace by now."""
         if not self.pid:
-            return self._from_inside()
+            return self._from_inside(reader)
         try:
             with open(f"/proc/{self.pid}/mountinfo", "rb", buffering=0) as file:
                 text = read_still(file)
@@ -82,24 +80,11 @@ class Subject:
             raise TableError(f"process {self.pid} went to another mount namespace while it was read")
         return _still(text)
 
-    def _from_inside(self) -> bytes:
-        proc = open_proc()
+    def _from_inside(self, reader: TableReader) -> bytes:
         try:
-
-            def look() -> bytes | None:
-                enter(self.fd)
-                if self._root >= 0:
-                    os.fchdir(self._root)
-                    os.chroot(".")
-                fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-                with open(fd, "rb", buffering=0) as file:
-                    return read_still(file)
-
-            return _still(in_child(look))
+            return _still(reader.read(self.fd, self._root))
         except OSError as error:
             raise refused_table("cannot enter the namespace", error) from None
-        finally:
-            os.close(proc)
 
     def close(self) -> None:
         for fd in {self.fd, self._root} - {-1}:
@@ -127,11 +112,8 @@ def of_process(pid: int, name: str = "") -> Subject:
 class SubjectBelow(Subject):
     """A mount namespace as it will be seen once a directory in it is the root: what is not below that is left out."""
 
-    def read(self) -> Whole:
-        try:
-            return read_below(self.fd, self._from_inside())
-        except TableError as error:
-            raise error.about(self.label) from None
+    def _whole(self, reader: TableReader) -> Whole:
+        return read_below(self.fd, self._from_inside(reader))
 
 
 def below(pid: int | None, path: str) -> SubjectBelow:

@@ -52,40 +52,58 @@ def in_child(function: Callable[[], Result]) -> Result:
             data = file.read()
     finally:
         os.waitpid(child, 0)
-    if not data:
-        raise ChildKilled
-    kind, value = marshal.loads(data)
-    if kind == "returned":
-        result: Result = value
-        return result
-    if kind == "refused":
-        number, call, place = value
-        raise KernelRefusal(number, call or (function_at(place) if place else ""))
-    raise ChildFailed(value)
+    result: Result = result_in(data)
+    return result
 
 
 def _work(function: Callable[[], Any], reading: int, writing: int, parent: int) -> NoReturn:
     try:
         os.close(reading)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-            answer = ("returned", function())
-            data = marshal.dumps(answer)
-        except OSError as error:
-            data = marshal.dumps(("refused", (error.errno or 0, call_of(error), place_of(error))))
-        except MemoryError:
-            data = marshal.dumps(("refused", (errno.ENOMEM, "", None)))
-        except Exception as error:
-            data = marshal.dumps(("failed", f"{type(error).__name__}: {error}"))
-        view = memoryview(data)
+
+        def answer() -> Any:
+            die_with(parent)
+            return function()
+
+        view = memoryview(answer_of(answer))
         while view:
             view = view[os.write(writing, view) :]
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def die_with(parent: int) -> None:
+    """In a child: end as soon as the parent does, and leave what comes from the keyboard to that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    syscalls.prctl(abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def answer_of(function: Callable[[], Any]) -> bytes:
+    """What `function` returns or raises, for result_in()."""
+    try:
+        answer = ("returned", function())
+        return marshal.dumps(answer)
+    except OSError as error:
+        return marshal.dumps(("refused", (error.errno or 0, call_of(error), place_of(error))))
+    except MemoryError:
+        return marshal.dumps(("refused", (errno.ENOMEM, "", None)))
+    except Exception as error:
+        return marshal.dumps(("failed", f"{type(error).__name__}: {error}"))
+
+
+def result_in(answer: bytes) -> Any:
+    """What answer_of() has of a function that has returned; raises as in_child() does for any other."""
+    if not answer:
+        raise ChildKilled
+    kind, value = marshal.loads(answer)
+    if kind == "returned":
+        return value
+    if kind == "refused":
+        number, call, place = value
+        raise KernelRefusal(number, call or (function_at(place) if place else ""))
+    raise ChildFailed(value)
 
 
 def enter(namespace: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 from mountplan import api, keeping
 from mountplan.applier.keep import attached, kept_changes
 from mountplan.applier.keep import kept as names
+from mountplan.applier.observe.table_reader import TableReader
+from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.inside import ChildKilled
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, StepRefused
 from tests.commands import programs
 from tests.hosts import CLONE_NEWNS, InHost, mount, run_in_child, umount, unshare
@@ -482,6 +486,45 @@ def test_all_names_are_listed_with_their_mounts_and_health(in_host: InHost) -> N
         return [(one.kept.name, one.health, one.mounts, 0 <= one.age < 60) for one in keeping.kept()]
 
     assert [("a", "healthy", 2, True), ("b", "healthy", 2, True)] == in_host(on_run(script), identity="root")
+
+
+def test_a_look_at_all_names_takes_one_process_for_each_owner_in_turn(
+    in_host: InHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who went into a user namespace for the tables of its mount namespaces cannot go into those of others."""
+    start, started = TableReader._start, []
+
+    def counted(reader: TableReader) -> Any:
+        started.append(reader)
+        return start(reader)
+
+    def script() -> tuple[list[tuple[object, ...]], int]:
+        for name in "abc":
+            keeping.keep(plan_of(SPEC), name)
+        for name in "de":
+            keeping.keep(plan_of(programs('unshare = ["user"]')), name)
+        keeping.keep(plan_of(OTHER), "f")
+        monkeypatch.setattr(TableReader, "_start", counted)
+        return [(one.kept.name, one.health, one.mounts) for one in keeping.kept()], len(started)
+
+    found, processes = in_host(on_run(script), identity="root")
+    assert ["a", "b", "c", "d", "e", "f"] == [name for name, _, _ in found]
+    assert {"healthy"} == {health for _, health, _ in found}
+    assert [found[0][2]] * 3 == [mounts for _, _, mounts in found[:3]]
+    assert 4 == processes, "abc, d, e, f"
+
+
+def test_a_table_is_read_again_after_the_process_that_reads_was_killed(in_host: InHost) -> None:
+    def script() -> bool:
+        keeping.keep(plan_of(SPEC))
+        with names.opened("shop") as found, closing_fd(found.open(found.namespace())) as fd, TableReader() as reader:
+            before = reader.read(fd)
+            os.kill(reader._child, signal.SIGKILL)
+            with pytest.raises(ChildKilled):
+                reader.read(fd)
+            return before is not None and before == reader.read(fd)
+
+    assert in_host(on_run(script), identity="root")
 
 
 def test_removing_tells_which_names_there_are_not_and_removes_the_others(in_host: InHost) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,9 +19,10 @@ import pytest
 from mountplan import api, keeping
 from mountplan.applier.build import holder
 from mountplan.applier.keep import kept as names
-from mountplan.applier.observe import subjects
+from mountplan.applier.observe.table_reader import TableReader
 from mountplan.applier.process import init
-from mountplan.applier.sys import channel, inside, syscalls
+from mountplan.applier.sys import channel, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from tests.commands import PROC, How, outcome, programs
 from tests.hosts import CHECKOUT, InHost
 from tests.keptnames import enter, in_runtime_directory, on_run
@@ -128,31 +128,16 @@ def test_who_enters_cannot_be_looked_into_by_those_inside(
     assert [] == found[newcomer]
 
 
-def test_who_looks_at_mounts_cannot_be_looked_into_by_those_inside(
-    as_nobody: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`ls` enters as well, with all that it has open. Where the host's /proc is bound, those inside see it."""
+def test_who_looks_at_mounts_cannot_be_looked_into_by_those_inside(as_nobody: Callable[..., Any]) -> None:
+    """`ls` enters as well. Where the host's /proc is bound, those inside see it."""
 
     def script() -> list[str]:
         keeping.keep(plan_of(programs()))
-        enter = inside.enter
-        paused = Paused(lambda: None)
-
-        def enter_and_pause(namespace: int) -> None:
-            enter(namespace)
-            paused()
-
-        monkeypatch.setattr(subjects, "enter", enter_and_pause)
         resident = Resident("programs")
-        onlooker = os.fork()
-        if onlooker == 0:
-            keeping.look_up("programs")
-            os._exit(0)
-        pid = paused.wait()
-        found = resident.look()
-        os.kill(onlooker, signal.SIGKILL)
-        os.waitpid(onlooker, 0)
-        return found[pid]
+        with names.opened("programs") as found, TableReader() as reader:
+            with closing_fd(found.open(found.namespace())) as fd:
+                reader.read(fd)  # and it stays there
+            return resident.look()[str(reader._child)]
 
     assert [] == as_nobody(script)
 

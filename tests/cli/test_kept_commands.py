@@ -234,9 +234,9 @@ def test_show_reads_each_namespace_once(on_host: Callable[..., Any]) -> None:
         mountplan("apply", spec(shared))
         read, reading = kept.read_whole, []
 
-        def read_whole(label: str, fd: int) -> object:
+        def read_whole(label: str, *more: Any) -> object:
             reading.append(label)
-            return read(label, fd)
+            return read(label, *more)
 
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as out:
             patch.setattr(kept, "read_whole", read_whole)
