@@ -115,11 +115,11 @@ def _say_last(error: Exception) -> int:
         else:
             status = 3 if isinstance(error, OSError) else BUG
             text = f"mountplan: it cannot go on: {type(error).__name__}: {error}\n".encode(errors="backslashreplace")
-    except MemoryError:
+    except (MemoryError, SystemError):  # the latter where Python had no memory for the former
         pass
     try:
         _write_last(text)
-    except MemoryError:  # the status alone says it
+    except (MemoryError, SystemError):  # the status alone says it
         pass
     return status
 
