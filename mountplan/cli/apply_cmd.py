@@ -93,8 +93,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     warnings = note_read_only(made, output)
     if output.as_json:
         output.data(_applied_data(made, applied, warnings) | {"outcome": "forgotten", "kept": None})
-        return 0
-    if not output.quiet:
+    elif not output.quiet:
         output.result(_applied_text(made, applied, args, output.room))
     return 0
 
@@ -103,9 +102,8 @@ def _keep(planned: Planned, args: argparse.Namespace, output: Output) -> int:
     from mountplan import keeping
 
     # Now: what is kept shall not be followed by a failure.
-    from mountplan.cli import tables_output  # noqa: F401
     from mountplan.cli.kept_output import kept_data, tell_since, tidy
-    from mountplan.planner.render import aside_text, left_out_text  # noqa: F401
+    from mountplan.planner.render import aside_text, left_out_text, table_text  # noqa: F401
 
     made = planned.plan
     keeping.name_for(made, args.name)
@@ -131,26 +129,40 @@ def _keep(planned: Planned, args: argparse.Namespace, output: Output) -> int:
 
 
 def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace, room: int | None) -> str:
-    from mountplan.planner.render.aside_text import notices_text
     from mountplan.planner.render.fitting import wrapped_text
-    from mountplan.planner.render.left_out_text import left_out_text, left_out_words, verified_text
-    from mountplan.planner.render.table_text import table_text
-    from mountplan.planner.render.words import count
+    from mountplan.planner.render.left_out_text import left_out_text
 
     left_out = made.expected.left_out
-    mounts = count(sum(len(table.rows) for _, table in done.tables), "mount")
     name = visible(done.kept.name)
     then = f"Enter it: mountplan enter {name}\n" if _has_programs(made) else f"Look at it: mountplan show {name}\n"
     if done.outcome == "stands":
         again = "compared" if left_out else "verified"
-        told = f'"{name}" stands already, and was {again} again: {mounts}{left_out_words(left_out)}\n'
+        told = f'"{name}" stands already, and was {again} again: {_size_text(made, done)}\n'
         return told + wrapped_text(left_out_text(left_out), room) + then
     what = "Built and kept" if done.outcome == "kept" else "Built anew, and put in the place of"
-    counts = f"{mounts}{left_out_words(left_out)}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
-    notices = notices_text(done.notices) if args.verbose else ""
+    return f'{what} "{name}": {_built_text(made, done, args, room)}{then}'
+
+
+def _size_text(made: Plan, done: api.Applied | keeping.Keeping) -> str:
+    from mountplan.planner.render.left_out_text import left_out_words
+    from mountplan.planner.render.words import count
+
+    mounts = sum(len(table.rows) for _, table in done.tables)
+    return f"{count(mounts, 'mount')}{left_out_words(made.expected.left_out)}"
+
+
+def _built_text(made: Plan, done: api.Applied | keeping.Keeping, args: argparse.Namespace, room: int | None) -> str:
+    """How much it is, all mounts, and that they were verified."""
+    from mountplan.planner.render.aside_text import notices_text
+    from mountplan.planner.render.fitting import wrapped_text
+    from mountplan.planner.render.left_out_text import verified_text
+    from mountplan.planner.render.table_text import table_text
+    from mountplan.planner.render.words import count
+
+    counts = f"{_size_text(made, done)}, {count(done.steps, 'step')}, {done.seconds:.2f} s"
     tables = table_text(made, done.tables, everything=args.all, room=room)
-    verified = wrapped_text(f"{verified_text(left_out)}{notices}", room)
-    return f'{what} "{name}": {counts}\n\n{tables}\n{verified}{then}'
+    notices = notices_text(done.notices) if args.verbose else ""
+    return f"{counts}\n\n{tables}\n" + wrapped_text(f"{verified_text(made.expected.left_out)}{notices}", room)
 
 
 def _has_programs(made: Plan) -> bool:
@@ -168,30 +180,16 @@ def _has_programs(made: Plan) -> bool:
 
 
 def _applied_text(made: Plan, applied: api.Applied, args: argparse.Namespace, room: int | None) -> str:
-    from mountplan.planner.render.aside_text import notices_text
-    from mountplan.planner.render.fitting import wrapped_text
-    from mountplan.planner.render.left_out_text import left_out_words, verified_text
-    from mountplan.planner.render.table_text import table_text
-    from mountplan.planner.render.words import count
-
-    left_out = made.expected.left_out
-    mounts = sum(len(table.rows) for _, table in applied.tables)
     name = f'"{visible(made.name)}"' if made.name else visible(made.file)
-    counts = (
-        f"{count(mounts, 'mount')}{left_out_words(left_out)}, {count(applied.steps, 'step')}, {applied.seconds:.2f} s"
-    )
-    tables = table_text(made, applied.tables, everything=args.all, room=room)
     then = "It was let go again."
     if args.spec != "-" and _has_programs(made):
         then = f"It was let go again; to work in it: mountplan run {typed(args.spec)} -- COMMAND"
-    notices = notices_text(applied.notices) if args.verbose else ""
-    verified = wrapped_text(f"{verified_text(left_out)}{notices}", room)
-    return f"Built {name}: {counts}\n\n{tables}\n{verified}{then}\n"
+    return f"Built {name}: {_built_text(made, applied, args, room)}{then}\n"
 
 
 def _applied_data(made: Plan, applied: api.Applied | keeping.Keeping, warnings: tuple[Mistake, ...]) -> dict[str, Any]:
     from mountplan import keeping
-    from mountplan.cli.tables_output import tables_data
+    from mountplan.cli.kept_output import tables_data
     from mountplan.planner.render.left_out_text import left_out_data
     from mountplan.planner.render.problems import drift_data, mistake_data
 

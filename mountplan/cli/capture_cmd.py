@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.kept_argument import kept_name, process_in, told_for_what_it_is
-from mountplan.cli.shared_options import add_calls, show_calls
+from mountplan.cli.shared_options import add_calls, check_name, show_calls
 from mountplan.cli.sources import save, unwritten
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -89,19 +89,13 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     show_calls(args)
     from mountplan.applier.observe.storing import removed_if_ended
     from mountplan.capturing import Wanted, capture_subjects, opened
-    from mountplan.planner.language.values import Unfit
-    from mountplan.planner.language.values import name as checked_name
     from mountplan.planner.render.problems import cautions_text
 
     saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
     wanted = [Wanted(*_as_prefixed(kind, value)) for kind, value in args.wanted]
     if not wanted:
         raise UsageError("name what to capture: --pid N, --tree PID, --ns FILE, or a kept name")
-    if args.name is not None:
-        try:
-            checked_name(args.name)
-        except Unfit as error:
-            raise UsageError(f"--name: {error}") from None
+    check_name(args.name)
     # Files without their spec would be of no use, and in the way of the next attempt.
     with removed_if_ended(saved) as made:
         folder = _folder(args.contents, saved, made)

@@ -74,12 +74,12 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         ]
         output.data({"ok": status == 0, "specs": specs})
         return status
-    for name, (mistakes, _, left_out, _, _) in found:
-        if mistakes:
-            output.error(mistakes_text(mistakes, everything=args.all) + "\n", {})
+    for name, one in found:
+        if one.mistakes:
+            output.error(mistakes_text(one.mistakes, everything=args.all) + "\n", {})
         elif not output.quiet:
-            output.result(f"{visible(label_of(name))}: no mistakes{left_out_words(left_out)}\n")
-            output.result(wrapped_text(left_out_text(left_out), output.room))
+            output.result(f"{visible(label_of(name))}: no mistakes{left_out_words(one.left_out)}\n")
+            output.result(wrapped_text(left_out_text(one.left_out), output.room))
     total = sum(len(one.mistakes) for _, one in found if not one.refused)
     if total and not output.quiet:
         wrong = sum(1 for _, one in found if one.mistakes and not one.refused)
@@ -114,13 +114,13 @@ def _checked(name: str, parameters: Mapping[str, str], rootless: Rootless, outpu
             made = load_plan(data, file)
             api.foresee(made)
             api.try_out(made, rootless=rootless)
-            note_in_use(made, output)
-            return _Checked((), 0, made.expected.left_out, note_warnings(made, output))
-        planned, mistakes = api.check_and_plan(data, file, rootless=rootless, parameters=parameters)
-        if planned is None:
-            return _Checked(mistakes, 2)
-        note_in_use(planned, output)
-        return _Checked(mistakes, 0, planned.expected.left_out, note_warnings(planned, output))
+        else:
+            planned, mistakes = api.check_and_plan(data, file, rootless=rootless, parameters=parameters)
+            if planned is None:
+                return _Checked(mistakes, 2)
+            made = planned
+        note_in_use(made, output)
+        return _Checked((), 0, made.expected.left_out, note_warnings(made, output))
     except (SpecError, NotAllowed) as error:
         return _Checked(error.mistakes, error.exit_status)
     except (NamespaceRefused, StepRefused) as error:

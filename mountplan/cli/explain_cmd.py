@@ -92,38 +92,29 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             raise UsageError(f"{path} is not there, as {here} sees it: {absent}", remedy=_THERE)
     elif asked is not None and (absent := explainer.absent(asked)):
         raise UsageError(f"{asked} is not there in {here}: {absent}", remedy=_THERE)
-    answer = None
-    if args.reaches is not None:
-        found = reach(explainer, asked or "/", known.other)
-        if output.as_json:
-            output.data(reach_data(found))
-        else:
-            output.result(wrapped_text(reach_text(found, here), output.room))
-        return 0
-    if args.mount is not None:
-        answer = explainer.mount(asked or "/")
-    elif args.unmount is not None:
-        users, unseen = ({}, "") if args.lazy else (users_known_of(known), users_unseen_of(known))
-        answer = explainer.unmount(asked or "/", lazy=args.lazy, recursive=args.recursive, users=users, unseen=unseen)
-    if answer is not None:
-        if output.as_json:
-            output.data(answer_data(answer))
-        else:
-            output.paged(wrapped_text(answer_text(answer, here), output.room))
-    elif args.why is not None:
-        origin = explainer.why(asked or "/")
-        if output.as_json:
-            output.data(origin_data(origin))
-        else:
-            output.paged(wrapped_text(origin_text(origin, here), output.room))
-    else:
+    if asked is None:
         groups = explainer.groups()
-        if output.as_json:
-            output.data({"namespace": here, "groups": groups_data(groups)})
+        return output.either(
+            lambda: {"namespace": here, "groups": groups_data(groups)},
+            lambda: (
+                wrapped_text(groups_text(groups, here), output.room)
+                + sharing_picture(drawn_from(known.tables, groups), output)
+            ),
+        )
+    if args.reaches is not None:
+        found = reach(explainer, asked, known.other)
+        data, text = reach_data(found), reach_text(found, here)
+    elif args.why is not None:
+        origin = explainer.why(asked)
+        data, text = origin_data(origin), origin_text(origin, here)
+    else:
+        if args.mount is not None:
+            answer = explainer.mount(asked)
         else:
-            picture = sharing_picture(drawn_from(known.tables, groups), output)
-            output.paged(wrapped_text(groups_text(groups, here), output.room) + picture)
-    return 0
+            users, unseen = ({}, "") if args.lazy else (users_known_of(known), users_unseen_of(known))
+            answer = explainer.unmount(asked, lazy=args.lazy, recursive=args.recursive, users=users, unseen=unseen)
+        data, text = answer_data(answer), answer_text(answer, here)
+    return output.either(lambda: data, lambda: wrapped_text(text, output.room))
 
 
 def _as_seen(what: str, path: str) -> tuple[str, str]:

@@ -93,10 +93,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 def _chart(found: Drawn, only_shared: bool) -> LaneChart:
     from mountplan.planner.render.lanes import lane_chart
 
-    only = None
-    if only_shared:
-        only = {row.peer_group or row.master for scene in found.scenes for row in scene.table.rows} - {0}
-    return lane_chart(found.scenes, found.groups, only=only)
+    shared = {row.peer_group or row.master for scene in found.scenes for row in scene.table.rows} - {0}
+    return lane_chart(found.scenes, found.groups, only=shared if only_shared else None)
 
 
 def _format_of(name: str) -> str:

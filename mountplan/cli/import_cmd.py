@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from mountplan.cli.shared_options import check_name
 from mountplan.cli.sources import save
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -54,9 +55,6 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.pipeline import check_memory
 
     check_memory()
-    from mountplan.planner.language.values import Unfit
-    from mountplan.planner.language.values import name as checked_name
-
     if args.form == "bwrap":
         if args.file is not None and args.after is not None:
             raise UsageError("name a file with bwrap's command line, or write it after --, not both")
@@ -66,11 +64,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         raise UsageError(f"import {args.form} takes nothing after --")
     elif args.file is None:
         raise UsageError(f"name the file that is to be imported as {args.form}")
-    if args.name is not None:
-        try:
-            checked_name(args.name)
-        except Unfit as error:
-            raise UsageError(f"--name: {error}") from None
+    check_name(args.name)
     if args.part and args.form not in ("compose", "k8s"):
         raise UsageError("--service and --container are for compose and k8s")
     if args.root and args.form not in ("oci", "compose", "k8s", "criu"):

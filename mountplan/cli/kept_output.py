@@ -11,7 +11,7 @@ from mountplan.planner.characters import visible
 if TYPE_CHECKING:
     from mountplan.applier.keep.kept_record import Kept
     from mountplan.cli.output import Output
-    from mountplan.keeping import Standing, Unreadable
+    from mountplan.keeping import Standing, Tables, Unreadable
     from mountplan.planner.plan.plan import Plan
 
 
@@ -72,11 +72,14 @@ def standing_data(one: Standing, plan: Plan | None = None) -> dict[str, Any]:
         "arrivals": drift_data(one.arrivals, plan),
         "left_out": left_out_data(one.kept.left_out),
     }
-    if plan is not None:
-        from mountplan.cli.tables_output import tables_data
+    return data if plan is None else data | {"tables": tables_data(plan, one.tables)}
 
-        data["tables"] = tables_data(plan, one.tables)
-    return data
+
+def tables_data(plan: Plan, tables: Tables) -> list[dict[str, Any]]:
+    """The mounts of each namespace as values for JSON, with the names of the plan's groups."""
+    from mountplan.planner.render.table_text import group_names, rows_data
+
+    return [{"name": name, "mounts": rows_data(table, group_names(plan, name, table))} for name, table in tables]
 
 
 def age_text(seconds: float) -> str:

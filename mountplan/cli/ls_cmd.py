@@ -24,14 +24,6 @@ def add(command: NewCommand) -> None:
     parser.add_argument("--names", action="store_true", help="print the names alone, one a line, and look no further")
 
 
-def _names(found: tuple[str, ...], output: Output) -> int:
-    if output.as_json:
-        output.data(list(found))
-    else:
-        output.result("".join(f"{visible(name)}\n" for name in found))
-    return 0
-
-
 def carry_out(args: argparse.Namespace, output: Output) -> int:
     """A line for each name."""
     from mountplan import keeping
@@ -42,8 +34,12 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.words import count, listed
 
     tidy(output)
+    if args.names and output.as_json:
+        output.data(list(names.names()))
+        return 0
     if args.names:
-        return _names(names.names(), output)
+        output.result("".join(f"{visible(name)}\n" for name in names.names()))
+        return 0
     found = keeping.listed()
     if output.as_json:
         output.data(

@@ -13,17 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mountplan.cli.output import Output
-    from mountplan.explaining import Known, Tables
+    from mountplan.explaining import Known
     from mountplan.planner.model import Rules
-
-
-def tables_of(what: str, parameters: Mapping[str, str] | None = None) -> Tables:
-    """(name, table) of each namespace; first those that were asked for, then what else there is around them.
-
-    What is a file or ends as one is a spec or a plan. Raises SpecError, PlanFileError, PlanRefused, NotKept,
-    KeepRefused or TableError.
-    """
-    return tables_known_of(what, parameters).tables
+    from mountplan.planner.plan.plan import Plan
 
 
 def tables_known_of(
@@ -34,18 +26,21 @@ def tables_known_of(
     locked: bool = False,
     other: str | None = None,
 ) -> Known:
-    """The same, with what explaining.known_of() has besides; `parameters` are the spec's."""
+    """explaining.known_of(); what is a file or ends as one is a spec or a plan. `parameters` are the spec's.
+
+    Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
+    """
     from mountplan.explaining import known_of
 
-    for prefix in ("spec:", "plan:"):
-        if what.startswith(prefix):
-            return known_of(plan_from(what.removeprefix(prefix), parameters), aged=aged, locked=locked, other=other)
-    if what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
+    named: str | Plan = what
+    if what.startswith(("spec:", "plan:")):
+        named = plan_from(what.partition(":")[2], parameters)
+    elif what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
         refuse_two_meanings(what)
-        return known_of(plan_from(what, parameters), aged=aged, locked=locked, other=other)
-    if parameters:
+        named = plan_from(what, parameters)
+    elif parameters:
         raise UsageError(f"--set: {what} is no spec, and has no parameters")
-    return known_of(what, aged=aged, locked=locked, other=other)
+    return known_of(named, aged=aged, locked=locked, other=other)
 
 
 def rules_for(version: str | None, output: Output) -> Rules:

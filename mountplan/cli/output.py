@@ -115,6 +115,14 @@ class Output:
         """The same as JSON."""
         self._write_json(sys.stdout, value)
 
+    def either(self, data: Callable[[], Any], text: Callable[[], str]) -> int:
+        """A result in the one way that is asked for; the other is not made. Returns 0, the exit status."""
+        if self.as_json:
+            self.data(data())
+        else:
+            self.paged(text())
+        return 0
+
     def note(self, text: str) -> None:
         """Something beside the result: what was saved, what to do next."""
         if not self.quiet and not self.as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mountplan import api
 from mountplan.cli.expansion import expand
@@ -113,7 +113,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         return _why(made, args.why, output)
     if args.output in (None, "-"):  # with "-", what would be saved goes to standard output
         form = args.format or ("json" if output.as_json or args.output == "-" else "text")
-        _print(made, foreseen, settings, form, args, output)
+        text = _rendered(made, foreseen, settings, form, args, output.room)
+        (output.paged if form == "text" else output.raw)(text)
         return 0
     form = args.format or _format_of(args.output)
     text = _rendered(made, foreseen, settings, form, args, None)
@@ -135,16 +136,6 @@ def _try_out(made: Plan, args: argparse.Namespace) -> NamespaceRefused | StepRef
     except (NamespaceRefused, StepRefused) as error:
         return error
     return None
-
-
-def _print(
-    made: Plan, foreseen: Foresight, settings: tuple[Setting, ...], form: str, args: argparse.Namespace, output: Output
-) -> None:
-    text = _rendered(made, foreseen, settings, form, args, output.room)
-    if form == "text":
-        output.paged(text)
-    else:
-        output.raw(text)
 
 
 def _rendered(
@@ -187,14 +178,9 @@ def _why(made: Plan, wanted: str, output: Output) -> int:
     from mountplan.planner.render.why import why_data, why_text
 
     try:
-        if output.as_json:
-            data: list[dict[str, Any]] = why_data(made, wanted)
-            output.data({"steps": data})
-        else:
-            output.paged(why_text(made, wanted))
+        return output.either(lambda: {"steps": why_data(made, wanted)}, lambda: why_text(made, wanted))
     except LookupError as error:
         raise UsageError(f"--why: {error.args[0]}") from None
-    return 0
 
 
 def _after(made: Plan, number: int, args: argparse.Namespace, output: Output) -> int:
@@ -203,19 +189,15 @@ def _after(made: Plan, number: int, args: argparse.Namespace, output: Output) ->
     if not 0 <= number <= len(made.steps):
         raise UsageError(f"--after: there is no step {number}; the plan has steps 1 to {len(made.steps)}")
     trial = api.carry_out_in_model(made, number)
-    if output.as_json:
-        output.data(after_data(made, trial))
-    else:
-        output.paged(after_text(made, trial, everything=args.all, room=output.room))
-    return 0
+    return output.either(
+        lambda: after_data(made, trial), lambda: after_text(made, trial, everything=args.all, room=output.room)
+    )
 
 
 def _classic(made: Plan, args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.foreseen import classic_data, classic_text
 
     classic = api.classic(made)
-    if output.as_json:
-        output.data(classic_data(classic))
-    else:
-        output.paged(classic_text(classic, everything=args.all, room=output.room))
-    return 0
+    return output.either(
+        lambda: classic_data(classic), lambda: classic_text(classic, everything=args.all, room=output.room)
+    )

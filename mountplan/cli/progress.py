@@ -16,25 +16,35 @@ if TYPE_CHECKING:
 DELAY = 1.0  # seconds before there is a bar
 
 
-class Bar(Reporter):
-    """Listens to the applier. Nothing is imported or drawn before the work has taken longer than DELAY.
+class _Notices(Reporter):
+    """Listens to the applier, and prints its notices."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def notice(self, text: str) -> None:
+        self._output.note(f"mountplan: {text}\n")
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+class Bar(_Notices):
+    """The same, with a bar. Nothing is imported or drawn before the work has taken longer than DELAY.
 
     The bar is drawn when a step is told, not by a thread: the applier forks, and a fork keeps no threads. It is removed
     at the end, and by leaving the `with` block whatever happens.
     """
 
     def __init__(self, title: str, output: Output) -> None:
+        super().__init__(output)
         self._title = title
-        self._output = output
         self._total = 0
         self._begun = 0.0
         self._progress: Progress | None = None
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
 
     def begin(self, total: int) -> None:
         self._total = total
@@ -52,9 +62,6 @@ class Bar(Reporter):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-
-    def notice(self, text: str) -> None:
-        self._output.note(f"mountplan: {text}\n")
 
     def _draw(self) -> Progress:
         from rich.console import Console
@@ -74,22 +81,6 @@ class Bar(Reporter):
         return progress
 
 
-def reporter_for(title: str, output: Output) -> Bar | _Silent:
+def reporter_for(title: str, output: Output) -> _Notices:
     """A bar if standard error is a terminal, and none with --quiet."""
-    if output.quiet or not sys.stderr.isatty():
-        return _Silent(output)
-    return Bar(title, output)
-
-
-class _Silent(Reporter):
-    def __init__(self, output: Output) -> None:
-        self._output = output
-
-    def notice(self, text: str) -> None:
-        self._output.note(f"mountplan: {text}\n")
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
+    return _Notices(output) if output.quiet or not sys.stderr.isatty() else Bar(title, output)

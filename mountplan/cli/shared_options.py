@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mountplan.applier.sys.report import TIMEOUT
+from mountplan.cli.usage import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,11 +40,6 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_all(parser: argparse.ArgumentParser, what: str) -> None:
     """For every command whose output folds what is alike."""
     parser.add_argument("--all", action="store_true", help=f"fold nothing: {what}")
-
-
-def add_verbose(parser: argparse.ArgumentParser) -> None:
-    """For every command that compares what was asked for with what the kernel shows."""
-    parser.add_argument("-v", "--verbose", action="store_true", help="show options that the kernel writes otherwise")
 
 
 def add_calls(parser: argparse.ArgumentParser, more: str = "") -> None:
@@ -93,6 +89,17 @@ def _setting(text: str) -> tuple[str, str]:
 def settings_of(args: argparse.Namespace) -> dict[str, str]:
     """What --set says; the last word on a parameter counts."""
     return dict(args.settings or ())
+
+
+def check_name(name: str | None) -> None:
+    """Raise UsageError if no spec can have the name that --name says."""
+    from mountplan.planner.language import values
+
+    if name is not None:
+        try:
+            values.name(name)
+        except values.Unfit as error:
+            raise UsageError(f"--name: {error}") from None
 
 
 def add_no_cache(parser: argparse.ArgumentParser) -> None:

@@ -84,8 +84,7 @@ def _process(number: int, args: argparse.Namespace, output: Output) -> int:
     from mountplan.planner.render.table_text import rows_data, table_lines
 
     (view,) = read_side("", Operand("pid", str(number))).views
-    if output.as_json:
-        output.data({"process": number, "tables": [{"name": "", "mounts": rows_data(view.table, {})}]})
-        return 0
-    output.paged("\n".join(table_lines(view.table, {}, fold=not args.all, room=output.room)) + "\n")
-    return 0
+    return output.either(
+        lambda: {"process": number, "tables": [{"name": "", "mounts": rows_data(view.table, {})}]},
+        lambda: "\n".join(table_lines(view.table, {}, fold=not args.all, room=output.room)) + "\n",
+    )

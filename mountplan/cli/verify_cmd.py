@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.cli.shared_options import add_all, add_set, add_verbose, settings_of
+from mountplan.cli.shared_options import add_all, add_set, settings_of
 from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add(command: NewCommand) -> None:
     parser.add_argument("subject", metavar="NAME|PID", nargs="?", default="", help="a kept name, a process, ...")
     add_set(parser)
     add_all(parser, "every mount that is different")
-    add_verbose(parser)
+    parser.add_argument("-v", "--verbose", action="store_true", help="show options that the kernel writes otherwise")
 
 
 def carry_out(args: argparse.Namespace, output: Output) -> int:
