@@ -29,17 +29,12 @@ def explain_comparison(op: str, left: object, right: object) -> list[str] | None
         return None
     first, second = _mounts(left), _mounts(right)
     if first is not None and second is not None:
-        return [
-            "the mounts differ (first: left, second: right)",
-            *difference_lines(first.differences(second), "left", "right").splitlines(),
-        ]
+        what = "the mounts differ (first: left, second: right)"
+        return [what, *difference_lines(first.differences(second), "left", "right").splitlines()]
     for drift, other in ((left, right), (right, left)):
-        if _is_drift(drift) and drift and other in ((), []):
-            assert isinstance(drift, tuple)
-            return [
-                "what stands there is not what was wanted",
-                *difference_lines(drift, "wanted", "found").splitlines(),
-            ]
+        if isinstance(drift, tuple) and {*map(type, drift)} == {Difference} and other in ((), []):
+            what = "what stands there is not what was wanted"
+            return [what, *difference_lines(drift, "wanted", "found").splitlines()]
     return None
 
 
@@ -47,10 +42,6 @@ def _mounts(value: object) -> MountsByPath | None:
     if isinstance(value, MountTable):
         return MountsByPath(value)
     return value if isinstance(value, MountsByPath) else None
-
-
-def _is_drift(value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(one, Difference) for one in value)
 
 
 def difference_lines(drift: Drift, first: str, second: str) -> str:

@@ -74,14 +74,13 @@ def _all(commands: Sequence[Command]) -> Iterator[Command]:
 
 
 def _commands_in(field: object) -> Iterator[Command]:
-    if isinstance(field, Substitution):
+    if not isinstance(field, tuple) or isinstance(field, Substitution):
         return
-    if isinstance(field, tuple):
-        if hasattr(field, "joint"):
-            yield field  # type: ignore[misc]
-        elif not isinstance(field, str):
-            for one in field:
-                yield from _commands_in(one)
+    if hasattr(field, "joint"):
+        yield field  # type: ignore[misc]
+    else:
+        for one in field:
+            yield from _commands_in(one)
 
 
 def _place(words: Sequence[Word]) -> int:

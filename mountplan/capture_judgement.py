@@ -58,7 +58,7 @@ def _without_left_out(view: View, captured: Captured, space: int) -> View:
     """A namespace without the mounts that are left out, and without what stands on these: that has been told."""
     unsupported = {one.row for one in captured.namespaces[space].mounts if one.unsupported}
     tree = MountTree(view.table)
-    gone: set[int] = {row.mount_id for row in tree.adrift}
+    gone = {row.mount_id for row in tree.adrift}
     for index, row in enumerate(tree.rows):
         if index in unsupported or (index and tree.rows[tree.parents[index]].mount_id in gone):
             gone.add(row.mount_id)

@@ -77,11 +77,10 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
     """
     refuse_one_stream_twice(spec, subject)
     wanted = recognise(spec)
-    if wanted.kind not in ("spec", "plan") and subject.endswith((".toml", ".json")):
-        raise SubjectError(f"{spec}: is neither a spec nor a plan", f"the spec comes first: verify {subject} {spec}")
     if wanted.kind not in ("spec", "plan"):
         way = "say spec:FILE or plan:FILE" if subject else f"say what it is to match: verify SPEC {spec}"
-        raise SubjectError(f"{spec}: is neither a spec nor a plan", f"{way}, {_OR_DIFF}")
+        turned = f"the spec comes first: verify {subject} {spec}" if subject.endswith((".toml", ".json")) else ""
+        raise SubjectError(f"{spec}: is neither a spec nor a plan", turned or f"{way}, {_OR_DIFF}")
     label = label_of(spec)
     if wanted.kind == "plan":
         return verify_plan(label, Planned(plan_of(wanted, parameters)), subject)

@@ -69,17 +69,9 @@ def of_plan(label: str, plan: Plan, tables: Iterable[tuple[str, MountTable]]) ->
     from mountplan.planner.render.plan_lanes import plan_groups, plan_scenes
 
     named = list(tables)
-    places: dict[int, str] = {}
-    for row in observe().rows:
-        if row.peer_group:
-            places.setdefault(HOST_GROUPS + row.peer_group, row.mountpoint)
-    return Drawn(
-        label,
-        plan_scenes(PlanIndex(plan), named),
-        plan_groups(plan, named, places),
-        plan,
-        left_out=plan.expected.left_out,
-    )
+    places = {HOST_GROUPS + row.peer_group: row.mountpoint for row in reversed(observe().rows) if row.peer_group}
+    scenes, groups = plan_scenes(PlanIndex(plan), named), plan_groups(plan, named, places)
+    return Drawn(label, scenes, groups, plan, left_out=plan.expected.left_out)
 
 
 def drawn_from(tables: Iterable[tuple[str, MountTable]], groups: Iterable[ExplainedGroup]) -> Drawn:
@@ -126,13 +118,9 @@ def _of_host(tables: Iterable[MountTable]) -> Mapping[int, str]:
 
     host = observe()
     ids = {row.mount_id for row in host.rows}
-    found: dict[int, str] = {}
     if any(row.mount_id in ids for table in tables for row in table.rows):
-        return found
-    for row in host.rows:
-        if row.peer_group:
-            found.setdefault(row.peer_group, row.mountpoint)
-    return found
+        return {}
+    return {row.peer_group: row.mountpoint for row in reversed(host.rows) if row.peer_group}
 
 
 def _of_script(path: str) -> Drawn:

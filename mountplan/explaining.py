@@ -250,14 +250,8 @@ def _planned_locks(expected: ExpectedNamespace, prediction: Prediction) -> SeenL
 
 def _with_own_groups(row: MountRow) -> MountRow:
     """The groups that the plan makes get numbers that the kernel has for none; those of the host get the host's."""
-    return row._replace(
-        peer_group=_own_group(row.peer_group),
-        master=_own_group(row.master),
-        propagate_from=_own_group(row.propagate_from),
-    )
-
-
-def _own_group(number: int) -> int:
     from mountplan.planner.plan.predict import HOST_GROUPS
 
-    return number - HOST_GROUPS if number >= HOST_GROUPS else -number
+    three = (row.peer_group, row.master, row.propagate_from)
+    group, master, source = (one - HOST_GROUPS if one >= HOST_GROUPS else -one for one in three)
+    return row._replace(peer_group=group, master=master, propagate_from=source)

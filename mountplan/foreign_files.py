@@ -11,6 +11,7 @@ import pwd
 import re
 import stat
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
@@ -19,7 +20,7 @@ from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.foreign.spec_draft import HostSharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mountplan.planner.capture.captured import Captured
     from mountplan.planner.foreign.spec_draft import SpecDraft
@@ -66,20 +67,14 @@ class MachineFacts:
         return self._walks
 
     def kind(self, path: str) -> str:
-        try:
+        with _nothing_there():
             return "directory" if stat.S_ISDIR(os.stat(path).st_mode) else "file"
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
-            return ""
+        return ""
 
     def link(self, path: str) -> str:
-        try:
+        with _nothing_there():
             return os.readlink(path)
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
-            return ""
+        return ""
 
     def number_of(self, kind: str, name: str) -> str:
         try:
@@ -93,6 +88,16 @@ class MachineFacts:
     def real(self, path: str) -> str:
         found, own = os.path.realpath(path), f"/proc/{os.getpid()}/"
         return f"/proc/self/{found[len(own) :]}" if found.startswith(own) else found
+
+
+@contextmanager
+def _nothing_there() -> Iterator[None]:
+    """What is refused whatever the file is does not tell that there is none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
 
 
 def read_descriptor(number: str) -> bytes | None:
@@ -137,10 +142,10 @@ def settled(text: Callable[[], str], leave_out: Callable[[Sequence[Mistake]], bo
             raise SpecError(tuple(one._replace(ref=SpecRef(file, one.ref.key)) for one in mistakes))
 
 
-def of_another_kind(file: str, error: Exception) -> SpecError:
+def of_another_kind(file: str, error: Exception, remedy: str = "hold it against the format's description") -> SpecError:
     """A configuration may have anything anywhere: a number for a list, a list for a table."""
     what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
-    return SpecError((Mistake(SpecRef(file, ""), what, "hold it against the format's description"),))
+    return SpecError((Mistake(SpecRef(file, ""), what, remedy),))
 
 
 def _imported(form: str, file: str, facts: MachineFacts, *, words: Sequence[str], part: str, root: str) -> SpecDraft:
@@ -228,11 +233,9 @@ def _json(text: str, label: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 0)
-        mistake = Mistake(
-            SpecRef(label, "", line), f"is not JSON: {getattr(error, 'msg', error)}", "mend it, or name another file"
-        )
-        raise SpecError((mistake,)) from None
+        place = SpecRef(label, "", getattr(error, "lineno", 0))
+        what = f"is not JSON: {getattr(error, 'msg', error)}"
+        raise SpecError((Mistake(place, what, "mend it, or name another file"),)) from None
 
 
 def _yaml(text: str, label: str) -> list[Any]:
@@ -260,12 +263,9 @@ def _yaml(text: str, label: str) -> list[Any]:
 def _may_look_for_modules() -> None:
     """Raise what is refused to Python's own search for a module: it says of all that there is no such module."""
     for place in sys.path:
-        try:
+        with _nothing_there():
             os.stat(place or ".")
             os.listdir(place or ".")
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
 
 
 def imported_dump(place: str, *, root: str = "", name: str = "") -> Captured:
@@ -283,8 +283,7 @@ def imported_dump(place: str, *, root: str = "", name: str = "") -> Captured:
     try:
         return import_criu(images, label_of(place), root=root, name=name)
     except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
-        what = f"something in it is not of the kind that it must be: {type(error).__name__}: {error}"
-        raise SpecError((Mistake(SpecRef(place, ""), what, "dump it again with this machine's criu"),)) from None
+        raise of_another_kind(place, error, "dump it again with this machine's criu") from None
 
 
 def _decoded(path: str) -> Any:

@@ -101,7 +101,7 @@ def operand_of(tree: str | int) -> str:
 def side_of(value: Comparable, parameters: Mapping[str, str] | None = None) -> str | Side:
     """One side of a comparison: as the command line has it, or what a value comes to."""
     from mountplan.applier.observe.observe import observe
-    from mountplan.operands import Side, file_side, predicted
+    from mountplan.operands import Side, file_operand, predicted, read_side
     from mountplan.planner.compare.view import View
     from mountplan.planner.plan.plan import Plan
     from mountplan.planner.tables.table import MountTable
@@ -115,8 +115,9 @@ def side_of(value: Comparable, parameters: Mapping[str, str] | None = None) -> s
         return Side("the table", (View("", value),), of_machine=False)
     if isinstance(value, Tree):
         return Side("the tree", value.views())
-    if isinstance(value, os.PathLike):
-        return file_side(os.fspath(value), parameters=parameters)
+    if isinstance(value, os.PathLike):  # it can be nothing but a file
+        path = os.fspath(value)
+        return read_side(path, file_operand(path), parameters=parameters)
     made = plan_of(value, parameters)
     return predicted(made.file, made, observe())._replace(of_spec=not isinstance(value, Plan))
 

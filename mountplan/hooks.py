@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mountplan.inputs import STDIN
 from mountplan.live_outside import LiveOutside
 from mountplan.operands import Operand, Side, as_specs_have_it, predicted, view_of
+from mountplan.planner.characters import toml_string
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import Mistake, SpecError, SpecRef, SubjectError
 from mountplan.planner.foreign.oci_hooks import ContainerState, RuntimeWays, Sorted, Stage, read_state, root_of
@@ -193,14 +194,9 @@ def _together(container: Container, file: str, spec: Spec, settings: Mapping[str
     captured = without_targets(renamed_groups(captured, hosts), {one.target or "" for one in spec.mount})
     text = write_spec(captured)
     outside = _Outside(text.encode("utf-8", "surrogateescape"))
-    both = f'format = 1\nname = "container"\nroot = "new"\ninclude = ["{_CAPTURED}", "{_escaped(file)}"]\n'
+    added = toml_string(os.path.abspath(file))
+    both = f'format = 1\nname = "container"\nroot = "new"\ninclude = ["{_CAPTURED}", {added}]\n'
     return parse_spec(both.encode("utf-8", "surrogateescape"), _BOTH, outside, settings)
-
-
-def _escaped(file: str) -> str:
-    from mountplan.planner.characters import toml_string
-
-    return toml_string(os.path.abspath(file))[1:-1]
 
 
 class _Outside(LiveOutside):

@@ -21,6 +21,7 @@ from mountplan.planner.compare.difference import Difference, Drift, Judged
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import KeepRefused, MountplanError, NameTaken, NotKept, PlanRefused, SpecError, TableError
 from mountplan.planner.plan import steps
+from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import digest_of, dump_plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.plan.seedbase import without_base
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mountplan.applier.sys.userns import Rootless
     from mountplan.planner.errors import CommandNotStarted
     from mountplan.planner.language.spec import Spec
-    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.run_settings import RunSettings
 
 Tables = tuple[tuple[str, MountTable], ...]
 
@@ -93,10 +94,12 @@ def name_for(plan: Plan, name: str | None = None) -> str:
     return check_name(plan.name if name is None else name)
 
 
-def plan_or_kept(spec: Spec, name: str) -> Planned:
+def plan_or_kept(spec: Spec | Plan, name: str) -> Planned:
     """What a spec comes to on this host; if that has changed such that there is nothing, what it came to when `name`
-    was made of the same spec. Raises SpecError or PlanRefused.
+    was made of the same spec. A plan is what it is. Raises SpecError or PlanRefused.
     """
+    if isinstance(spec, Plan):
+        return Planned(spec)
     made_from = digest_of_spec(spec)
     try:
         return Planned(pipeline.plan(spec), made_from)
@@ -157,21 +160,10 @@ def keep(
 
 def state_for(plan: Plan, name: str, made_from: str = "") -> Kept:
     """What is known about a name before its namespaces are kept."""
-    return Kept(
-        name=name,
-        id=os.urandom(8).hex(),
-        spec=os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file,
-        digest=digest_of(plan),
-        created=strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
-        since=uptime(),
-        made_by=__version__,
-        namespaces=(),
-        keeper=None,
-        run=plan.run,
-        left_out=plan.expected.left_out,
-        defaults=tmpfs_defaults(),
-        made_from=made_from,
-    )
+    spec = os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file
+    created = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
+    known = Kept(name, os.urandom(8).hex(), spec, digest_of(plan), created, uptime(), __version__, (), None, plan.run)
+    return known._replace(left_out=plan.expected.left_out, defaults=tmpfs_defaults(), made_from=made_from)
 
 
 def build_keepable(
@@ -282,20 +274,22 @@ def _made_otherwise(plan: Plan, own: Plan) -> Drift:
     new, old = ({one._replace(origin=""): one for one in some.steps if _is_unshown(one)} for some in (plan, own))
     ours, theirs = ({one.describe() for one in some} for some in (new, old))
     other, none = "the same, made in another way", "no such step"
-    changed = []
-    for key, one in new.items():
-        if key not in old:
-            what = one.describe()
-            changed.append(Difference("", "step", what, other if what in theirs else none, one.origin, ""))
-    changed += [
-        Difference("", "step", none, what, "", "") for what in (one.describe() for one in old) if what not in ours
-    ]
+    made = ((one, one.describe()) for key, one in new.items() if key not in old)
+    changed = [Difference("", "step", what, other if what in theirs else none, one.origin, "") for one, what in made]
+    gone = (what for what in (one.describe() for one in old) if what not in ours)
+    changed += [Difference("", "step", none, what, "", "") for what in gone]
     if own.run != plan.run:
-        pairs = zip(plan.run._fields, plan.run, own.run, strict=True)
-        changed += [
-            Difference("", f"run.{field}", str(now), str(then), "", "") for field, now, then in pairs if now != then
-        ]
+        pairs = zip(plan.run._fields, _as_in_spec(plan.run), _as_in_spec(own.run), strict=True)
+        changed += [Difference("", f"run.{name}", now, then, "", "") for name, now, then in pairs if now != then]
     return tuple(changed)
+
+
+def _as_in_spec(run: RunSettings) -> list[str]:
+    """The values of [run] as TOML has them."""
+    from mountplan.planner.foreign.spec_draft import toml_value
+
+    values = run._asdict() | {"environment": dict(run.environment) or None}
+    return ["not said" if value is None else toml_value(value) for value in values.values()]
 
 
 class Unreadable(NamedTuple):
@@ -336,8 +330,7 @@ def look_up(name: str, reader: TableReader | None = None) -> Standing:
         state = keeping.find(name)
         if state is None:
             raise
-        problem = error.what if isinstance(error, KeepRefused) else str(error).partition("\n")[0]
-        return Standing(state, (), (), problem, uptime() - state.since)
+        return Standing(state, (), (), error.what, uptime() - state.since)
 
 
 def _look(found: Opened, reader: TableReader | None) -> Standing:
@@ -350,13 +343,13 @@ def _look(found: Opened, reader: TableReader | None) -> Standing:
         (one.name, without_base(whole.table)[0]) for one, whole in zip(found.kept.mounts, wholes, strict=True)
     )
     seen = tuple(found.seen(one) for one in found.kept.mounts)
-    judged = Judged()
-    if tuple(whole.table for whole in wholes) != seen:
-        if all(whole.complete for whole in wholes):
-            own = plan_behind(found)
-            judged = _against(own, found, _views(found, wholes, own))
-        else:
-            judged = _since_kept(found, wholes, seen)
+    if tuple(whole.table for whole in wholes) == seen:
+        judged = Judged()
+    elif all(whole.complete for whole in wholes):
+        own = plan_behind(found)
+        judged = _against(own, found, _views(found, wholes, own))
+    else:
+        judged = _since_kept(found, wholes, seen)
     drift = judged.drift + _anew(found, wholes, judged.drift)
     return Standing(found.kept, tables, drift, "", age, judged.arrivals)
 

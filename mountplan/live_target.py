@@ -135,16 +135,13 @@ def _target(
     record: Record | None,
     locks: Mapping[int, Lock] = {},
 ) -> Target:
-    if not all(whole.complete for whole in wholes) and operand.kind == "name":
-        pass  # before Linux 6.11: what lies under another mount on "/" is not seen, and not changed
+    # Before Linux 6.11 what lies under another mount on "/" of a kept name is not seen, and not changed.
     users = users_of(numbers)
     spaces = []
     for name, whole in zip(names, wholes, strict=True):
         view = view_of(name, whole)
-        own = {row.mount_id: tuple(map(_user, users.get(row.mount_id, ()))) for row in view.table.rows}
-        spaces.append(
-            StandingSpace(name, view.table, {key: one for key, one in own.items() if one}, locks, view.idmaps)
-        )
+        own = {row.mount_id: tuple(map(_user, users[row.mount_id])) for row in view.table.rows if row.mount_id in users}
+        spaces.append(StandingSpace(name, view.table, own, locks, view.idmaps))
     outside, ages = _around([space.table for space in spaces], set(numbers))
     standing = StandingTree(label, tuple(spaces), observe(), outside, record, ages, _knows_beneath(), store_device())
     return Target(operand, standing, numbers, tuple(whole.unique for whole in wholes))
@@ -242,10 +239,7 @@ def with_occupied(target: Target, plan: Plan) -> StandingTree:
 
 
 def _seen_of(
-    found: Opened,
-    nodes: Mapping[tuple[Handle, str], MakeNode],
-    tables: list[MountTable],
-    devices: Mapping[Handle, str],
+    found: Opened, nodes: Mapping[tuple[Handle, str], MakeNode], tables: list[MountTable], devices: Mapping[Handle, str]
 ) -> dict[tuple[Handle, str], str]:
     """Of each file, by its filesystem and path: in which way it is not as declared, in words."""
     from mountplan.applier.observe.file_looks import DeclaredFile, SeenAt, find_different
@@ -267,12 +261,13 @@ def _seen_of(
         )
         looked.append(DeclaredFile(node, tuple(places)))
     with ExitStack() as stack:
-        opened = []
-        for one in (*found.kept.mounts, *(other for other in found.kept.namespaces if other.kind == "user")):
-            opened.append(found.open(one))
-            stack.callback(os.close, opened[-1])
-        user = opened[len(found.kept.mounts)] if len(opened) > len(found.kept.mounts) else -1
-        seen = find_different(opened[: len(found.kept.mounts)], user, tuple(looked))
+        opened: dict[str, list[int]] = {"mnt": [], "user": []}
+        for one in found.kept.namespaces:
+            if one.kind in opened:
+                fd = found.open(one)
+                stack.callback(os.close, fd)
+                opened[one.kind].append(fd)
+        seen = find_different(opened["mnt"], next(iter(opened["user"]), -1), tuple(looked))
     return dict(zip(nodes, seen, strict=True))
 
 

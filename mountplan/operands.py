@@ -99,11 +99,6 @@ def read_side(argument: str, recognised: Operand | None = None, *, parameters: M
     )
 
 
-def file_side(path: str, *, parameters: Mapping[str, str] | None = None) -> Side:
-    """read_side() of what can be nothing but a file."""
-    return read_side(path, file_operand(path), parameters=parameters)
-
-
 def recognise(argument: str) -> Operand:
     """What a single argument names. Raises SubjectError if that is nothing, or may be one thing or another."""
     prefixed = _PREFIX.fullmatch(argument)

@@ -105,22 +105,6 @@ def check_memory() -> None:
 
 
 @without_collector
-def check(
-    data: bytes,
-    file: str,
-    host: Host | None = None,
-    *,
-    rootless: Rootless | None = None,
-    parameters: Mapping[str, str] | None = None,
-) -> tuple[Mistake, ...]:
-    """Every mistake in a spec, in the order of the file; () if there is none. `parameters`: see load().
-
-    With `rootless`, a spec without mistakes is tried as well: see try_out, and what that raises.
-    """
-    return check_and_plan(data, file, host, rootless=rootless, parameters=parameters)[1]
-
-
-@without_collector
 def check_and_plan(
     data: bytes,
     file: str,
@@ -129,7 +113,11 @@ def check_and_plan(
     rootless: Rootless | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> tuple[Plan | None, tuple[Mistake, ...]]:
-    """check(), and the plan to go on with: None if there are mistakes."""
+    """Every mistake in a spec, in the order of the file; and the plan to go on with, None if there are any.
+
+    With `rootless`, a spec without mistakes is tried as well: see try_out, and what that raises. `parameters`: as for
+    load().
+    """
     from mountplan.live_outside import LiveOutside
 
     check_memory()

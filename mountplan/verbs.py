@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mountplan.comparing import Compared
     from mountplan.forms import Comparable, PlanLike, SpecLike, TreeLike
     from mountplan.keeping import Keeping
+    from mountplan.operands import Operand
     from mountplan.pipeline import Applied
     from mountplan.planner.ask.explain import Explainer
     from mountplan.planner.change.change_plan import ChangePlan
@@ -103,12 +104,12 @@ def check(
 
     if isinstance(source, (str, bytes)) and is_text(source):
         data = source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source
-        return pipeline.check(data, file or TEXT, host, rootless=rootless, parameters=parameters)
+        return pipeline.check_and_plan(data, file or TEXT, host, rootless=rootless, parameters=parameters)[1]
     try:
         if isinstance(source, (str, os.PathLike)):
             path = os.fspath(source)
             data = pipeline.read(path)
-            return pipeline.check(data, file or path, host, rootless=rootless, parameters=parameters)
+            return pipeline.check_and_plan(data, file or path, host, rootless=rootless, parameters=parameters)[1]
         made = pipeline.plan(spec_of(source, parameters=parameters), host)
         pipeline.foresee(made, host)
     except SpecError as error:
@@ -202,15 +203,9 @@ def apply(
     """
     from mountplan.forms import plan_or_spec
     from mountplan.keeping import keep, plan_or_kept
-    from mountplan.planner.plan.plan import Plan
-    from mountplan.spec_digest import Planned
 
     wanted = plan_or_spec(source, parameters)
-    made = (
-        Planned(wanted)
-        if isinstance(wanted, Plan)
-        else plan_or_kept(wanted, "" if replace else name or wanted.name or "")
-    )
+    made = plan_or_kept(wanted, "" if replace else name or wanted.name or "")
     return keep(made, name, replace=replace, reporter=reporter, rootless=rootless, timeout=timeout)
 
 
@@ -337,8 +332,7 @@ def plan_live(
     from mountplan.planner.change.standing import Allowed
 
     made = plan(source, parameters=parameters)
-    target = live_target.look(live_target.target_of(_subject(tree, made)))
-    return changing.preview(made, target, Allowed(move, gap, propagation))
+    return changing.preview(made, live_target.look(_target(tree, made)), Allowed(move, gap, propagation))
 
 
 def change(
@@ -366,11 +360,11 @@ def change(
     'changed'
     >>> remove("one")
     """
-    from mountplan import changing, live_target
+    from mountplan import changing
     from mountplan.planner.change.standing import Allowed
 
     made = plan(source, parameters=parameters)
-    return changing.change(made, live_target.target_of(_subject(tree, made)), Allowed(move, gap, propagation))
+    return changing.change(made, _target(tree, made), Allowed(move, gap, propagation))
 
 
 def finish(
@@ -383,13 +377,11 @@ def finish(
     propagation: bool = False,
 ) -> Changed:
     """Finish a change that was interrupted, as it was begun or as `source` says; or take it back. See change()."""
-    from mountplan import changing, live_target
+    from mountplan import changing
     from mountplan.planner.change.standing import Allowed
 
     made = plan(source) if source is not None else None
-    return changing.finish(
-        made, live_target.target_of(_subject(tree, made)), Allowed(move, gap, propagation), undo=undo
-    )
+    return changing.finish(made, _target(tree, made), Allowed(move, gap, propagation), undo=undo)
 
 
 def watch(tree: str | int, source: PlanLike | None = None, *, seconds: float | None = None) -> Iterator[Seen]:
@@ -397,17 +389,14 @@ def watch(tree: str | int, source: PlanLike | None = None, *, seconds: float | N
 
     With a spec, each time how it then differs from that. Raises NotKept, KeepRefused, SubjectError or TableError.
     """
-    from mountplan import live_target, watching
+    from mountplan import watching
     from mountplan.forms import plan_or_spec
     from mountplan.keeping import plan_or_kept
-    from mountplan.planner.plan.plan import Plan
-    from mountplan.spec_digest import Planned
 
     made = plan_or_spec(source) if source is not None else None
-    operand = live_target.target_of(_subject(tree, made))
-    if made is None or isinstance(made, Plan):
-        return watching.watch(operand, made and Planned(made), seconds)
-    return watching.watch(operand, plan_or_kept(made, operand.value if operand.kind == "name" else ""), seconds)
+    operand = _target(tree, made)
+    name = operand.value if operand.kind == "name" else ""
+    return watching.watch(operand, plan_or_kept(made, name) if made is not None else None, seconds)
 
 
 def explain(
@@ -499,9 +488,8 @@ def simulate(
     return carry_out(text, name, stage, variables=variables, answers=answers)
 
 
-def _subject(tree: str | int, made: Plan | Spec | None) -> str:
+def _target(tree: str | int, made: Plan | Spec | None) -> Operand:
     from mountplan.forms import operand_of
+    from mountplan.live_target import target_of
 
-    if tree == "" and made is not None:
-        return f"name:{made.name}"
-    return operand_of(tree)
+    return target_of(f"name:{made.name}" if tree == "" and made is not None else operand_of(tree))

@@ -421,6 +421,22 @@ def test_verify_and_apply_agree_on_whether_a_name_stands_as_another_spec_says(
     assert (("id" not in change[1]),) * 2 == in_host(on_run(script), identity="root")
 
 
+def test_settings_of_run_are_told_as_a_spec_has_them(in_host: InHost) -> None:
+    """They were told as Python has them: ('/bin/false',)."""
+    run = '[run]\ncommand = ["/bin/false", "it is"]\nenvironment = { A = "b" }\ncapabilities = []\n'
+
+    def script() -> list[tuple[str, str, str]]:
+        keeping.keep(plan_of(f'name = "run"\n{ROOT}{run}'))
+        drift = api.verify(plan_of(f'name = "run"\n{ROOT}'), "run").drift
+        return [(one.prop, one.wanted, one.found) for one in drift]
+
+    assert [
+        ("run.command", "[]", '["/bin/false", "it is"]'),
+        ("run.environment", "not said", '{ A = "b" }'),
+        ("run.capabilities", "not said", "[]"),
+    ] == in_host(on_run(script), identity="root")
+
+
 @pytest.mark.parametrize(
     ("bound", "happens"),
     [
