@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from mountplan.planner.commands.file_commands import NothingKnown
-from mountplan.planner.commands.quiet_commands import PASSED_OVER, passes_over
+from mountplan.planner.commands.quiet_commands import PASSED_OVER
 from mountplan.planner.commands.script_commands import PROGRAMS, STARTERS, Starter, look
 from mountplan.planner.commands.text_filters import FILTERS, files_of
 from mountplan.planner.commands.util_linux import Unusable
@@ -61,14 +61,10 @@ class Shell(ShellControl):
             if name in PROGRAMS:
                 always = name in ("mount", "mountpoint", "umount")
                 try:
-                    return self._said(
-                        arguments,
-                        self.calls.program(
-                            (name, *arguments), lambda: PROGRAMS[name](self.calls, arguments), always=always
-                        ),
-                    )
+                    status = self.run_program(name, arguments, always=always)
                 except NothingKnown:
                     return self._pass_over(name, words)
+                return self._said(arguments, status)
             if name in STARTERS:
                 starter = STARTERS[name](self.calls, arguments)
                 return self._started((name, *arguments), starter, stays)
@@ -88,7 +84,7 @@ class Shell(ShellControl):
     def _said(self, arguments: list[str], status: int) -> int:
         """What a program writes that has done something is not known."""
         if any(re.fullmatch("-[a-zA-Z]*v[a-zA-Z]*|--verbose", word) for word in arguments):
-            self._unsaid(self.writing[-1] if self.writing else None)
+            self._writes_unknown()
         if status:
             self.complain()
         return status
@@ -109,11 +105,6 @@ class Shell(ShellControl):
             return self._in_child(self.context.subshell, lambda: self._command(words, stays=True))
         finally:
             self.beyond.pop()
-
-    def means_something(self, words: list[str]) -> bool:
-        """Whether a command is more than one that would be passed over."""
-        names = [one.rpartition("/")[2] for one in words[:1]]
-        return any(one in PROGRAMS or not passes_over([one, *words[1:]]) for one in names)
 
     def _prefixed(self, words: list[str], stays: bool) -> int:
         """A command that others run: it is no function then."""
@@ -219,17 +210,17 @@ class Shell(ShellControl):
 
     def _new_shell(self, name: str, arguments: list[str], stays: bool) -> int:
         letters, rest = shell_options(arguments)
+        dialect = "bash" if name == "bash" else "sh"
         if "c" not in letters and "s" not in letters and rest:
             text = self.text_in(rest[0])
             if text is None:
                 raise Unusable(f"sh: what is in {rest[0]} is not known", f"give it: --file {rest[0]}=FILE")
-            return self._script(text, rest, stays, letters=letters, dialect="bash" if name == "bash" else "sh")
+            return self._script(text, rest, stays, letters=letters, dialect=dialect)
         if "c" not in letters and not self.context.typed:
             given = self.context.input
             if given is None:
                 raise Unusable(f"what {name} would read is not known", "give it: <<END ... END")
-            words = [name, *rest]
-            return self._script(given.rest(), words, stays, letters=letters, dialect="bash" if name == "bash" else "sh")
+            return self._script(given.rest(), [name, *rest], stays, letters=letters, dialect=dialect)
         if "c" not in letters:
             return self._within((name, *arguments), lambda: 0, stays)
         if not rest:
@@ -238,12 +229,16 @@ class Shell(ShellControl):
 
         def run() -> int:
             self.set_letters(letters, True)
-            self.context.dialect = "bash" if name == "bash" else "sh"
+            self.context.dialect = dialect
             self.context.arguments = rest[2:]
             if rest[1:2]:
                 self.context.variables["0"] = rest[1]
             return self.run_text(rest[0], line, ends=name not in _STAYING)
 
+        return self._anew(run, stays)
+
+    def _anew(self, run: Callable[[], int], stays: bool) -> int:
+        """A shell that knows what is exported: in a process of its own, or in the place of this one."""
         if not stays:
             return self._in_child(self.context.new_shell, run)
         self.stack[-1] = self.context.new_shell(self.context.process)
@@ -259,10 +254,7 @@ class Shell(ShellControl):
             self.context.variables["0"], self.context.arguments = words[0], words[1:]
             return self.run_text(text, line, one_line=True, file=words[0])
 
-        if not stays:
-            return self._in_child(self.context.new_shell, run)
-        self.stack[-1] = self.context.new_shell(self.context.process)
-        return self._to_the_end(run)
+        return self._anew(run, stays)
 
     def _source(self, arguments: list[str]) -> int:
         """`.`: the commands of a file, as if they stood here."""
@@ -334,12 +326,9 @@ class Shell(ShellControl):
         self.context.trapped = ""
         raise ExitShell(status)
 
-    def _eval(self, arguments: list[str]) -> int:
-        return self.run_text(limited(" ".join(arguments)), self.calls.line)
-
     _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = ShellControl._builtins | {
         ".": _source,
-        "eval": _eval,
+        "eval": lambda self, arguments: self.run_text(limited(" ".join(arguments)), self.calls.line),
         "source": _source,
     }
 

@@ -57,12 +57,6 @@ class ShellBuiltins(ShellWriters):
             return 2  # bash goes on
         raise ReturnFrom(status)
 
-    def _break(self, arguments: list[str]) -> int:
-        return self._leave_loops("break", arguments)
-
-    def _continue(self, arguments: list[str]) -> int:
-        return self._leave_loops("continue", arguments)
-
     def _leave_loops(self, name: str, arguments: list[str]) -> int:
         """Of the loops of this function of this shell, as many as there are at most."""
         context = self.context
@@ -203,12 +197,6 @@ class ShellBuiltins(ShellWriters):
                 self.context.variables[name] = UnsetValue()
                 self.context.arrays.pop(name, None)
         return 0
-
-    def _true(self, arguments: list[str]) -> int:
-        return 0
-
-    def _false(self, arguments: list[str]) -> int:
-        return FAILED
 
     def _sleep(self, arguments: list[str]) -> int:
         if self.in_background:
@@ -387,9 +375,6 @@ class ShellBuiltins(ShellWriters):
         self._write(text)
         return status
 
-    def _test(self, arguments: list[str]) -> int:
-        return self._condition(arguments, 0)
-
     def _bracket(self, arguments: list[str]) -> int:
         if arguments[-1:] != ["]"]:
             raise Unusable("[ has no ]", "write it")
@@ -397,8 +382,8 @@ class ShellBuiltins(ShellWriters):
 
     def _condition(self, words: list[str], brackets: int) -> int:
         self.flush(self.files)
-        whole = " ".join((["[" * brackets] if brackets else ["test"]) + words + (["]" * brackets] if brackets else []))
-        answered = self._answer(whole)
+        whole = ["[" * brackets, *words, "]" * brackets] if brackets else ["test", *words]
+        answered = self._answer(" ".join(whole))
         if answered is not None:
             return answered[1]
         try:
@@ -429,9 +414,8 @@ class ShellBuiltins(ShellWriters):
             return self._end_of_options(name, at)
         if word == "--":
             return self._end_of_options(name, at + 1)
-        letter = word[within]
+        letter, given = word[within], ""
         known = letters.lstrip(":").partition(letter)
-        given = ""
         last = within + 1 == len(word)
         if known[1] and known[2].startswith(":"):
             given = word[within + 1 :] or (words[at] if at < len(words) else "")
@@ -477,7 +461,7 @@ class ShellBuiltins(ShellWriters):
         if status := self._cd(arguments):
             return status
         self.context.pushed = (*self.context.pushed, here)
-        self._unsaid(self.writing[-1] if self.writing else None)
+        self._writes_unknown()
         return 0
 
     def _popd(self, arguments: list[str]) -> int:
@@ -485,7 +469,7 @@ class ShellBuiltins(ShellWriters):
             raise Unusable(f"popd {' '.join(arguments)} is not followed", "write popd")
         last = self.context.pushed[-1] if self.context.pushed else ""
         self.context.pushed = self.context.pushed[:-1]
-        self._unsaid(self.writing[-1] if self.writing else None)
+        self._writes_unknown()
         return self._cd([last]) if last else self.complain()
 
     def _mapfile(self, arguments: list[str]) -> int:
@@ -544,33 +528,30 @@ class ShellBuiltins(ShellWriters):
         return 0 if rows else FAILED
 
     def _mountpoint(self, arguments: list[str]) -> int:
-        status = self.calls.program(
-            ("mountpoint", *arguments), lambda: PROGRAMS["mountpoint"](self.calls, arguments), always=True
-        )
+        status = self.run_program("mountpoint", arguments, always=True)
         if not {"-q", "--quiet"} & set(arguments):
             self._write(f"{arguments[-1]} is {'not ' if status else ''}a mountpoint\n")
         return status
 
     def _mount(self, arguments: list[str]) -> int:
         """mount(8), which shows what is mounted if it is not told what to mount."""
-        words = ("mount", *arguments)
         types = only_lists(arguments)
         if types is not None and self.writing:
             self._write(listing(self.calls.rows(), types))
-            return self.calls.program(words, lambda: 0, always=True)
-        status = self.calls.program(words, lambda: PROGRAMS["mount"](self.calls, arguments), always=True)
+            return self.calls.program(("mount", *arguments), lambda: 0, always=True)
+        status = self.run_program("mount", arguments, always=True)
         if {"-v", "--verbose"} & set(arguments) and not status and self.writing:
             told = told_by_mount(arguments)
             self._unsaid(self.writing[-1]) if told is None else self._write(told)
         return self.complain() and status if status else 0
 
     _builtins: ClassVar[dict[str, Callable[[Any, list[str]], int]]] = {
-        ":": _true,
+        ":": lambda self, arguments: 0,
         "[": _bracket,
         "alias": _alias,
-        "break": _break,
+        "break": lambda self, arguments: self._leave_loops("break", arguments),
         "cd": _cd,
-        "continue": _continue,
+        "continue": lambda self, arguments: self._leave_loops("continue", arguments),
         "mapfile": _mapfile,
         "popd": _popd,
         "pushd": _pushd,
@@ -579,7 +560,7 @@ class ShellBuiltins(ShellWriters):
         "declare": _declare,
         "exit": _exit,
         "export": _export,
-        "false": _false,
+        "false": lambda self, arguments: FAILED,
         "findmnt": _findmnt,
         "getopts": _getopts,
         "kill": _kill,
@@ -597,9 +578,9 @@ class ShellBuiltins(ShellWriters):
         "shopt": _shopt,
         "sleep": _sleep,
         "tee": _tee,
-        "test": _test,
+        "test": lambda self, arguments: self._condition(arguments, 0),
         "trap": _trap,
-        "true": _true,
+        "true": lambda self, arguments: 0,
         "type": _whether_there,
         "typeset": _declare,
         "unset": _unset,

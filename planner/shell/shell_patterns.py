@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
+from mountplan.planner.commands.posix_patterns import CLASSES
 from mountplan.planner.record import NamedTuple
 
 
@@ -39,12 +40,6 @@ def _one_way(tokens: list[str]) -> str:
     return f"{chunks[0]}{between}.*{chunks[-1]}"
 
 
-_CLASSES = {
-    "alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": r" \t\n\r\f\v",
-    "blank": r" \t", "punct": r"!-/:-@\[-`{-~", "xdigit": "0-9a-fA-F",
-}  # fmt: skip
-
-
 def _end_of_bracket(text: str, start: int) -> int:
     """Where `]` is that closes; one that comes first stands for itself, and so does what is in `[:` and `:]`."""
     at = start + (text[start : start + 1] in ("!", "^"))
@@ -62,7 +57,7 @@ def _bracket(inside: str) -> str:
     text = re.sub(r"\[:([a-z]+):\]", lambda match: f"\0{match[1]}\0", text)
     text = re.sub(r"(.)-(.)", lambda match: match[0] if match[1] <= match[2] else "", text, flags=re.DOTALL)
     text = text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace("^", "\\^").replace("&&", "&\\&")
-    text = re.sub("\0([a-z]+)\0", lambda match: _CLASSES.get(match[1], ""), text)
+    text = re.sub("\0([a-z]+)\0", lambda match: CLASSES.get(match[1], ""), text)
     if not text:
         return "." if inverted else "(?!)"
     return f"[{'^' * inverted}{text}]"

@@ -141,9 +141,8 @@ class _Reader(WordReader):
                 return self._for(node, line)
             case "while_statement":
                 condition, body = self._split(node.children, "do_group")
-                return While(
-                    line, self.commands(condition), self.commands(body[0].children), node.children[0].type == "until"
-                )
+                until = node.children[0].type == "until"
+                return While(line, self.commands(condition), self.commands(body[0].children), until)
             case "case_statement":
                 return self._case(node, line)
             case "function_definition":
@@ -151,9 +150,7 @@ class _Reader(WordReader):
                 return Function(line, self.text(node.child_by_field_name("name")), self._joined(body))
             case "test_command":
                 return self._test(node, line)
-        raise ScriptError(
-            line, f"`{self.text(node).split()[0]}` of this kind is not followed", "write it in another way"
-        )
+        raise ScriptError(line, f"`{self.text(node).split()[0]}` of this kind is not followed", OTHERWISE)
 
     def _joined(self, node: Any) -> Command:
         """What is one command in its place; a list is a group there."""
@@ -214,10 +211,9 @@ class _Reader(WordReader):
             end = next((one for one in node.children if one.type == "heredoc_end"), None)
             further = [one for child in node.children if child.type in _REDIRECTS for one in self.redirection(child)]
             plain = start is None or self.text(start)[:1] in ("'", '"', "\\")
-            strip = any(one.type == "<<-" for one in node.children)
             first = self.data.find(b"\n", start.end_byte if start is not None else node.start_byte) + 1
             text = self.slice(first, end.start_byte) if end is not None and first else ""
-            if strip:
+            if any(one.type == "<<-" for one in node.children):
                 text = re.sub(r"(?m)^\t+", "", text)
             line = self.line(node) + (0 if self.one_line else 1)
             word = (Text(text, True),) if plain else self._text_alone(with_quotes(text), line)
@@ -287,17 +283,14 @@ class _Reader(WordReader):
         return [declared, Simple(line, tuple(further), ())] if further else [declared]
 
     def _if(self, node: Any, line: int) -> If:
-        branches = []
-        otherwise: tuple[Command, ...] = ()
         rest = [one for one in node.children if one.type in ("elif_clause", "else_clause")]
         own = [one for one in node.children if one not in rest]
+        branches = []
         for nodes in (own, *(one.children for one in rest if one.type == "elif_clause")):
             condition, body = self._split(nodes, "then")
             branches.append((self.commands(condition), self.commands(body)))
-        for one in rest:
-            if one.type == "else_clause":
-                otherwise = self.commands(one.children)
-        return If(line, tuple(branches), otherwise)
+        otherwise = [command for one in rest if one.type == "else_clause" for command in self.commands(one.children)]
+        return If(line, tuple(branches), tuple(otherwise))
 
     def _for(self, node: Any, line: int) -> For:
         if node.children[0].type != "for":

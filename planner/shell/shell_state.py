@@ -11,7 +11,7 @@ from typing import NoReturn
 from mountplan.planner.commands.actions import FIRST_PID, FillFile, MakeDirectory, MakeFile, Stage
 from mountplan.planner.commands.quiet_commands import PASSED_OVER, passes_over
 from mountplan.planner.commands.script_calls import ScriptCalls
-from mountplan.planner.commands.script_commands import FAILED
+from mountplan.planner.commands.script_commands import FAILED, PROGRAMS
 from mountplan.planner.commands.table_commands import table_in
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model import WouldRefuse
@@ -445,11 +445,16 @@ class ShellState:
 
     def means_something(self, words: list[str]) -> bool:
         """Whether a command is more than one that would be passed over."""
-        raise NotImplementedError
+        names = [one.rpartition("/")[2] for one in words[:1]]
+        return any(one in PROGRAMS or not passes_over([one, *words[1:]]) for one in names)
 
     def output(self, substitution: Substitution) -> str:
         """What commands write, in a process of their own."""
         raise NotImplementedError
+
+    def run_program(self, name: str, arguments: list[str], *, always: bool) -> int:
+        """One of util-linux and its like; `always` as for ScriptCalls.program."""
+        return self.calls.program((name, *arguments), lambda: PROGRAMS[name](self.calls, arguments), always=always)
 
     def lay_out(self, files: Mapping[str, str]) -> None:
         """Make the files of which is said what is in them, where it is known what else is there."""
@@ -522,8 +527,11 @@ class ShellState:
             if output.through:
                 self.flush([(output.through, output)])
 
+    def _writes_unknown(self) -> None:
+        """Something is written to standard output, and it is not known what."""
+        self._unsaid(self.writing[-1] if self.writing else None)
+
     def _unsaid(self, output: ShellOutput | None) -> None:
-        """Something is written there, and it is not known what."""
         if output is not None:
             output.known = False
             if output.through:
@@ -544,7 +552,7 @@ class ShellState:
             raise Unusable(f"what `{text}` writes is not known", f"say it: --answer '{text}=OUTPUT'")
         if self.context.asked:
             raise _whether_it_fails(text)
-        self._unsaid(self.writing[-1] if self.writing else None)
+        self._writes_unknown()
         self.complain()
         self.passed.append((self.calls.line, name))
         self.doubt = text

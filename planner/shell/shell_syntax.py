@@ -10,6 +10,8 @@ from mountplan.planner.record import NamedTuple
 
 Joint = Literal[";", "&&", "||"]
 MOST_NESTED = 64  # subshells, shells and commands that start commands, one in the other
+# What letters behind a backslash stand for, in $'...', printf(1) and echo.
+CONTROLS = {"a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 LONGEST = 131_071  # bytes of one word, as long as an argument may be (MAX_ARG_STRLEN)
 
 

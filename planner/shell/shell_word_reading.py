@@ -12,6 +12,7 @@ from typing import Any
 
 from mountplan.planner.shell.shell_grammar import ScriptTree
 from mountplan.planner.shell.shell_syntax import (
+    CONTROLS,
     MOST_NESTED,
     Arithmetic,
     Command,
@@ -30,7 +31,6 @@ _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\(\n|["\\$`])', re.DOTALL)
 # Expansions that the grammar takes for text, as the second one of $x/$1
 _MISSED = re.compile(r"\\.|\$([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])", re.DOTALL)
-_ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 OTHERWISE = "write it in another way"
 
 
@@ -166,8 +166,8 @@ class WordReader(ScriptTree):
             if match[4] is None:
                 code = int(match[1], 8) % 256 if match[1] else int(match[2] or match[3], 16)
                 return chr(code) if code < 128 or match[3] else chr(0xDC00 + code)
-            if match[4] in _ANSI:
-                return _ANSI[match[4]]
+            if match[4] in CONTROLS:
+                return CONTROLS[match[4]]
             if match[4] in "\\'\"?":
                 return match[4]
             raise ScriptError(self.line(node), f"\\{match[4]} in $'...' is not followed", "write the character")
@@ -202,7 +202,8 @@ class WordReader(ScriptTree):
         if match[2][0] in "#%":
             argument = self._pattern(start, node.end_byte - 1, self.line(node))
         elif quoted and '"' in (inner := self.slice(start, node.end_byte - 1)):
-            argument = self._text_alone(_without_quotes(inner), self.line(node))
+            # What stands in quotation marks loses those that it has of its own, but for those in its expansions.
+            argument = self._text_alone("".join(one for one in _pieces(inner) if one != '"'), self.line(node))
         else:
             argument = self._between(node, start, node.end_byte - 1, quoted)
         return ShellParameter(match[1], quoted, match[2], argument, key=index)
@@ -242,11 +243,8 @@ class WordReader(ScriptTree):
         while at < end and (depth or self.data[at : at + 1] != separator):
             depth += {b"{": 1, b"(": 1, b"}": -1, b")": -1}.get(self.data[at : at + 1], 0)
             at += 2 if self.data[at : at + 1] == b"\\" else 1
-        is_part = separator == b":"
-        if is_part:
-            first = self._between(node, start, min(at, end), True)
-        else:
-            first = self._pattern(start, min(at, end), self.line(node))
+        is_part, stop = separator == b":", min(at, end)
+        first = self._between(node, start, stop, True) if is_part else self._pattern(start, stop, self.line(node))
         second = self._between(node, at + 1, end, True) if at < end else ()
         return ShellParameter(match[1], quoted, match[2], first, second)
 
@@ -317,11 +315,6 @@ def _pieces(text: str) -> Iterator[str]:
             end = _end_of(text, at)
         yield text[at:end]
         at = end
-
-
-def _without_quotes(text: str) -> str:
-    """What stands in quotation marks loses those that it has of its own, but for those in its expansions."""
-    return "".join(piece for piece in _pieces(text) if piece != '"')
 
 
 def with_quotes(text: str) -> str:

@@ -46,12 +46,8 @@ def text_of(word: Word, values: Values) -> str:
 def _as_one(part: Part, values: Values) -> Part:
     """`$*` where nothing is split is what it is in quotation marks."""
     if isinstance(part, ShellParameter) and part.operator in ("", "-", ":-"):
-        if (
-            part.name == "@"
-            and not part.operator
-            and values.dialect == "sh"
-            and not (_separators(values) or " ").startswith(" ")
-        ):
+        is_disputed = part.name == "@" and not part.operator and values.dialect == "sh"
+        if is_disputed and not (_separators(values) or " ").startswith(" "):
             raise Unusable("$@ as one text is not followed: shells called sh differ in what stands between", "use $*")
         if part.name == "*" or (part.key is not None and text_of(part.key, values) == "*"):
             return part._replace(quoted=True)
@@ -85,20 +81,17 @@ def _pieces(word: Word, values: Values) -> list[WordPiece]:
 
 def pattern_text(word: Word, values: Values) -> str:
     """A word as a pattern of `[[`: what is quoted means itself there, and so stands in brackets."""
-    return "".join(
-        re.sub(r"[*?[]", r"[\g<0>]", text) if isinstance(part, Text | ShellParameter) and part.quoted else text
-        for part, text in ((part, _value(part, values)) for part in word)
-    )
+    return _with_quoted(word, values, r"[*?[]", r"[\g<0>]")
 
 
 def expression_text(word: Word, values: Values) -> str:
     """A word as a regular expression of `[[ =~`: what is quoted means itself there."""
-    return "".join(
-        re.sub(r"[][\\.*^$+?(){}|]", r"\\\g<0>", text)
-        if isinstance(part, Text | ShellParameter) and part.quoted
-        else text
-        for part, text in ((part, _value(part, values)) for part in word)
-    )
+    return _with_quoted(word, values, r"[][\\.*^$+?(){}|]", r"\\\g<0>")
+
+
+def _with_quoted(word: Word, values: Values, special: str, plain: str) -> str:
+    texts = ((isinstance(part, Text | ShellParameter) and part.quoted, _value(part, values)) for part in word)
+    return "".join(re.sub(special, plain, text) if quoted else text for quoted, text in texts)
 
 
 def _value(part: Part | SplitText, values: Values) -> str:
@@ -251,10 +244,8 @@ def _index(part: ShellParameter, values: Values) -> str:
 
 def _without(text: str, operator: str, what: re.Pattern[str]) -> str:
     """`${name#pattern}` and its sisters."""
-    order: Iterable[int] = range(len(text) + 1)
-    if operator in ("##", "%"):
-        order = reversed(range(len(text) + 1))
-    for at in order:
+    order = range(len(text) + 1)
+    for at in order[::-1] if operator in ("##", "%") else order:
         if operator[0] == "#" and what.fullmatch(text[:at]):
             return text[at:]
         if operator[0] == "%" and what.fullmatch(text[at:]):
@@ -309,13 +300,10 @@ def _unlimited(word: Word, values: Values) -> Iterator[list[WordPiece]]:
                 current = [*(current or []), WordPiece(one, True)]
             continue
         value = _value(part, values)
-        if isinstance(part, Text):
-            if part.text.startswith("~") and not part.quoted and current is None:
-                raise Unusable("~ is not followed", "write the directory out")
-            current = [*(current or []), WordPiece(value, part.quoted)]
-            continue
-        if isinstance(part, Arithmetic) or part.quoted:
-            current = [*(current or []), WordPiece(value, True)]
+        if isinstance(part, Text) and part.text.startswith("~") and not part.quoted and current is None:
+            raise Unusable("~ is not followed", "write the directory out")
+        if isinstance(part, Text | Arithmetic) or part.quoted:
+            current = [*(current or []), WordPiece(value, isinstance(part, Arithmetic) or part.quoted)]
             continue
         spaces = _separators(values)
         if spaces is not None and spaces != _SPACES:

@@ -10,23 +10,11 @@ from typing import ClassVar
 from mountplan.planner.commands.file_commands import options
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.shell.shell_state import ShellState
-from mountplan.planner.shell.shell_syntax import limited
+from mountplan.planner.shell.shell_syntax import CONTROLS, limited
 
 # By octal numbers: in the form of printf as in C, after `echo -e` with a 0 before it.
 _ESCAPES = re.compile(r"\\(?:([abefnrtv\\\"])|x([0-9a-fA-F]{1,2})|([0-7]{1,3}))")
 _ESCAPES_OF_ECHO = re.compile(r"\\(?:([abefnrtv\\])|x([0-9a-fA-F]{1,2})|0([0-7]{0,3}))")
-_CONTROLS = {
-    "a": "\a",
-    "b": "\b",
-    "e": "\x1b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-    "\\": "\\",
-    '"': '"',
-}
 _FORM = re.compile(r"%([-0 ]*)([0-9]{0,5})(?:\.([0-9]{0,5}))?([sdiuxXocqb%])")
 _ESCAPES_OF_B = re.compile(r"\\(?:([abefnrtv\\\"])|x([0-9a-fA-F]{1,2})|0?([0-7]{1,3}))")
 
@@ -45,7 +33,7 @@ def _unescaped(text: str, escapes: re.Pattern[str] = _ESCAPES) -> str:
 
     def one(match: re.Match[str]) -> str:
         if match[1]:
-            return _CONTROLS[match[1]]
+            return CONTROLS.get(match[1], match[1])
         code = int(match[2], 16) if match[2] else int(match[3] or "0", 8)
         return chr(code) if code < 128 else chr(0xDC00 + code) if code < 256 else match[0]
 
@@ -101,9 +89,9 @@ class ShellWriters(ShellState):
         if not self.writing or text is None:
             self.passed.append((self.calls.line, name))
         if text is None:
-            self._unsaid(self.writing[-1] if self.writing else None)
-            return 0
-        self._write(text)
+            self._writes_unknown()
+        else:
+            self._write(text)
         return 0
 
     def _echo(self, arguments: list[str]) -> str | None:
@@ -135,9 +123,6 @@ class ShellWriters(ShellState):
             self.assign(variable, text or "")
             return ""
         return text
-
-    def _pwd(self, arguments: list[str]) -> str:
-        return (self.calls.absolute(".") if "-P" in arguments else self.directory()) + "\n"
 
     def _basename(self, arguments: list[str]) -> str:
         given, paths = options("basename", arguments, "azs:", "multiple zero suffix=")
@@ -193,16 +178,13 @@ class ShellWriters(ShellState):
             return None
         return "root\n" if "n" in letters else "0\n"
 
-    def _name_of_user(self, arguments: list[str]) -> str | None:
-        return self._user(["-un", *arguments])
-
     _writers: ClassVar[dict[str, Callable[[ShellWriters, list[str]], str | None]]] = {
         "basename": _basename,
         "dirname": _dirname,
         "echo": _echo,
         "id": _user,
         "printf": _printf,
-        "pwd": _pwd,
+        "pwd": lambda self, arguments: (self.calls.absolute(".") if "-P" in arguments else self.directory()) + "\n",
         "seq": _seq,
-        "whoami": _name_of_user,
+        "whoami": lambda self, arguments: self._user(["-un", *arguments]),
     }
