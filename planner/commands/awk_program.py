@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
+from typing import Any
 
 from mountplan.planner.commands.filter_lines import Filtered, joined, lines_of, short_options
 from mountplan.planner.commands.posix_patterns import compiled
@@ -13,6 +15,9 @@ _AWK = re.compile(
     r"|(==|!=|!~|<=|>=|&&|\|\||[-+~<>!(){};,]))",
     re.DOTALL,
 )
+_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
+}  # fmt: skip
 _Record = tuple[list[str], int]  # fields, of which the first is all, and the number of the line
 _AwkValue = Callable[[_Record], tuple[str, bool]]  # and whether it is a string and no number, whatever it looks like
 
@@ -116,22 +121,22 @@ class _AwkProgram:
             pattern = self._pattern(self.tokens.pop(0)[1:-1])
             return lambda record: pattern.search(record[0][0]) is not None
         left = self._value()
-        operator = self._taken("==", "!=", "~", "!~", "<", ">", "<=", ">=")
-        if operator in ("~", "!~"):
+        sign = self._taken("==", "!=", "~", "!~", "<", ">", "<=", ">=")
+        if sign in ("~", "!~"):
             if self.tokens[0][0] == "/":
                 pattern = self._pattern(self.tokens.pop(0)[1:-1])
-                return lambda record: (pattern.search(left(record)[0]) is not None) == (operator == "~")
+                return lambda record: (pattern.search(left(record)[0]) is not None) == (sign == "~")
             parts = [self._value()]
             while self.tokens and self.tokens[0] not in ("{", "&&", "||", ")", ";"):
                 parts.append(self._value())
             return lambda record: (
                 (self._pattern("".join(part(record)[0] for part in parts)).search(left(record)[0]) is not None)
-                == (operator == "~")
+                == (sign == "~")
             )
-        if not operator:
+        if not sign:
             raise ValueError("a value alone")
         right = self._value()
-        return lambda record: _awk_holds(left(record), operator, right(record))
+        return lambda record: _awk_holds(left(record), sign, right(record))
 
     def _pattern(self, text: str) -> re.Pattern[str]:
         pattern = compiled(text.replace("\\/", "/"), extended=True, escapes=True)
@@ -140,19 +145,13 @@ class _AwkProgram:
         return pattern
 
 
-def _awk_holds(left: tuple[str, bool], operator: str, right: tuple[str, bool]) -> bool:
-    one: str | float = left[0]
-    other: str | float = right[0]
+def _awk_holds(left: tuple[str, bool], sign: str, right: tuple[str, bool]) -> bool:
     numbers = [re.fullmatch(r"\s*[-+]?[0-9]+(?:\.[0-9]*)?\s*", side[0]) for side in (left, right)]
     if not left[1] and not right[1] and all(numbers):
-        one, other = float(left[0]), float(right[0])
-    elif operator not in ("==", "!="):
-        raise ValueError(operator)
-    return {"==": one == other, "!=": one != other}.get(operator, False) or (
-        isinstance(one, float)
-        and isinstance(other, float)
-        and {"<": one < other, ">": one > other, "<=": one <= other, ">=": one >= other}.get(operator, False)
-    )
+        return _COMPARED[sign](float(left[0]), float(right[0]))
+    if sign not in ("==", "!="):
+        raise ValueError(sign)
+    return _COMPARED[sign](left[0], right[0])
 
 
 def awk(arguments: list[str], text: str) -> Filtered:

@@ -76,12 +76,9 @@ def _read(
     """The long options that are given, without their dashes, and so many paths."""
     given, rest = read_options(name, arguments, "", list(options))
     if len(rest) != count if count is not None else not rest:
-        raise Unusable(f"{name}: there {_are(len(rest))}", USAGE[name])
+        are = {0: "is no path", 1: "is one path"}.get(len(rest), f"are {len(rest)} paths")
+        raise Unusable(f"{name}: there {are}", USAGE[name])
     return {option.removeprefix("--"): value for option, value in given}, rest
-
-
-def _are(count: int) -> str:
-    return {0: "is no path", 1: "is one path"}.get(count, f"are {count} paths")
 
 
 def _descriptor(name: str, word: str) -> str:

@@ -79,12 +79,8 @@ def _into(calls: ScriptCalls, given: dict[str, str], paths: list[str]) -> list[t
 
 def _is_known(calls: ScriptCalls, path: str) -> bool:
     """Whether it is known what is there, or that nothing is."""
-    node = calls.node(path)
-    if node is not None:
-        return node.is_known
-    head = posixpath.dirname(path.rstrip("/")) or "."
-    above = calls.node(head)
-    return above is None or above.is_known
+    node = calls.node(path) or calls.node(posixpath.dirname(path.rstrip("/")) or ".")
+    return node is None or node.is_known
 
 
 def _tree(calls: ScriptCalls, path: str) -> list[tuple[str, ModelNode]]:
@@ -105,9 +101,8 @@ def _tree(calls: ScriptCalls, path: str) -> list[tuple[str, ModelNode]]:
 
 
 def rm(calls: ScriptCalls, arguments: list[str]) -> int:
-    given, paths = options(
-        "rm", arguments, "rRfdvIi", "recursive force verbose one-file-system preserve-root= no-preserve-root"
-    )
+    long = "recursive force verbose one-file-system preserve-root= no-preserve-root"
+    given, paths = options("rm", arguments, "rRfdvIi", long)
     recursive = {"r", "R", "recursive"} & set(given)
     forced = {"f", "force"} & set(given)
     status, passed = 0, True
@@ -224,9 +219,8 @@ def ln(calls: ScriptCalls, arguments: list[str]) -> int:
 
 
 def install(calls: ScriptCalls, arguments: list[str]) -> int:
-    given, paths = options(
-        "install", arguments, "dDvCpTo:g:m:t:", "directory mode= owner= group= target-directory= compare verbose"
-    )
+    long = "directory mode= owner= group= target-directory= compare verbose"
+    given, paths = options("install", arguments, "dDvCpTo:g:m:t:", long)
     if "d" in given or "directory" in given:
         return calls.each(MakeDirectory(path, True) for path in paths)
     if "target-directory" in given:

@@ -108,12 +108,15 @@ def _actions(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
         if any(words.flags().names):
             raise Unusable("mount: the file of a namespace with attributes is not followed", "bind it, then remount")
         yield BindNamespaceFile(found[1], found[0], words.target)
-        for kind, recursive in words.kinds:
-            yield ChangeKind(words.target, kind, recursive)
+        yield from _kinds(words, words.target)
     elif words.subdirectory or words.beneath or words.exclusive or (words.by_descriptor and _is_shaped(words)):
         yield from _by_descriptor(words)
     else:
         yield from _classic(words)
+
+
+def _kinds(words: MountWords, target: str) -> Iterator[Action]:
+    return (ChangeKind(target, kind, recursive) for kind, recursive in words.kinds)
 
 
 def _classic(words: MountWords) -> Iterator[Action]:
@@ -131,8 +134,7 @@ def _classic(words: MountWords) -> Iterator[Action]:
             yield MountNew(words.fstype, words.source, words.target, attributes, options)
     if words.recursive_names:
         yield SetAttributesCall(words.target, words.recursive_change())
-    for kind, recursive in words.kinds:
-        yield ChangeKind(words.target, kind, recursive)
+    yield from _kinds(words, words.target)
     if words.what in ("bind", "rbind") and not words.by_descriptor:
         flags = words.flags()
         if flags.change_a_bind:
@@ -198,8 +200,7 @@ def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
         yield Remount(target, flags.attributes, flags.keep_times, words.bind, words.options)
     if words.recursive_names:
         yield SetAttributesCall(target, words.recursive_change())
-    for kind, recursive in words.kinds:
-        yield ChangeKind(target, kind, recursive)
+    yield from _kinds(words, target)
 
 
 def _in_table(calls: ScriptCalls, words: MountWords) -> MountWords | None:

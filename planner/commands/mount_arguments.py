@@ -9,6 +9,7 @@ no notice of a word that begins with `X-`.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, TIMES, Change, change
 from mountplan.planner.commands.util_linux import CHANGES_OF_KIND, OLDEST, Unusable, Version, read_options
@@ -22,18 +23,14 @@ _TIMES = TIMES | {"nodiratime"}
 _BIND_SETTABLE = frozenset({"ro", "nosuid", "nodev", "noexec", "nosymfollow", "noatime", "relatime", "nodiratime"})
 # What a remount takes back if it is not named (mnt_optlist_get_attrs).
 _RESET = ("ro", "nosuid", "nodev", "noexec", "nosymfollow")
+_TAKES_BACK = {
+    "rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "symfollow": "nosymfollow", "atime": "noatime",
+    "norelatime": "relatime", "nostrictatime": "strictatime", "diratime": "nodiratime",
+}  # fmt: skip
 # What an option sets and takes back, of the flags that mount(2) has for mounts. The later option wins.
 _FLAGS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     **{name: (frozenset({name}), frozenset()) for name in _TIMES | _BIND_SETTABLE},
-    "rw": (frozenset(), frozenset({"ro"})),
-    "suid": (frozenset(), frozenset({"nosuid"})),
-    "dev": (frozenset(), frozenset({"nodev"})),
-    "exec": (frozenset(), frozenset({"noexec"})),
-    "symfollow": (frozenset(), frozenset({"nosymfollow"})),
-    "atime": (frozenset(), frozenset({"noatime"})),
-    "norelatime": (frozenset(), frozenset({"relatime"})),
-    "nostrictatime": (frozenset(), frozenset({"strictatime"})),
-    "diratime": (frozenset(), frozenset({"nodiratime"})),
+    **{name: (frozenset(), frozenset({other})) for name, other in _TAKES_BACK.items()},
     **dict.fromkeys(("user", "users"), (frozenset({"nosuid", "nodev", "noexec"}), frozenset())),
     **dict.fromkeys(("owner", "group"), (frozenset({"nosuid", "nodev"}), frozenset())),
     **dict.fromkeys(("nouser", "nousers", "noowner", "nogroup"), (frozenset(), frozenset())),
@@ -185,16 +182,22 @@ _LONG = [
 ]  # fmt: skip
 
 
+# Options that say one thing each: which field of MountWords is true then, or has their value.
+_SETS = {
+    "-m": "make_target", "--mkdir": "make_target", "-a": "every", "--all": "every", "-f": "fake", "--fake": "fake",
+    "-c": "as_written", "--no-canonicalize": "as_written", "--beneath": "beneath", "--exclusive": "exclusive",
+    "--onlyonce": "once", "--map-users": "idmapped", "--map-groups": "idmapped",
+}  # fmt: skip
+_HAS = {
+    "-t": "fstype", "--types": "fstype", "-T": "table", "--fstab": "table", "--target-prefix": "prefix",
+    "-N": "namespace", "--namespace": "namespace",
+}  # fmt: skip
+
+
 def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
     """The arguments of mount(8), without its name, as that version of util-linux reads them. Raises Unusable."""
-    options, rest = read_options(
-        "mount",
-        arguments,
-        "t:o:BMRrwvnismcaT:O:fFlN:L:U:",
-        _LONG,
-        optional={"mkdir"},
-    )
-    found = MountWords(by_descriptor=version >= BY_DESCRIPTOR)
+    options, rest = read_options("mount", arguments, "t:o:BMRrwvnismcaT:O:fFlN:L:U:", _LONG, optional={"mkdir"})
+    said: dict[str, Any] = {}
     words: list[str] = []
     operations: list[str] = []
     kinds = 0
@@ -205,36 +208,18 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
             told = f"mount: {name} is an option of util-linux {since}, and this is read as {now} does"
             raise Unusable(told, f"leave it out, or say --util-linux {since}")
         match name:
-            case "-t" | "--types":
-                found = found._replace(fstype=value)
+            case _ if name in _SETS:
+                said[_SETS[name]] = True
+            case _ if name in _HAS:
+                said[_HAS[name]] = value
             case "-o" | "--options":
                 words += _split(value, version)
             case "-r" | "--read-only" | "--ro":
                 words.append("ro")
             case "-w" | "--rw" | "--read-write":
                 words.append("rw")
-            case "-m" | "--mkdir":
-                found = found._replace(make_target=True)
-            case "-a" | "--all":
-                found = found._replace(every=True)
-            case "-T" | "--fstab":
-                found = found._replace(table=value)
             case "-O" | "--test-opts":
-                found = found._replace(tests=(*found.tests, *value.split(",")))
-            case "-c" | "--no-canonicalize":
-                found = found._replace(as_written=True)
-            case "-f" | "--fake":
-                found = found._replace(fake=True)
-            case "--beneath":
-                found = found._replace(beneath=True)
-            case "--exclusive":
-                found = found._replace(exclusive=True)
-            case "--onlyonce":
-                found = found._replace(once=True)
-            case "--map-users" | "--map-groups":
-                found = found._replace(idmapped=True)
-            case "--target-prefix":
-                found = found._replace(prefix=value)
+                said["tests"] = (*said.get("tests", ()), *value.split(","))
             case "--source":
                 source = value
             case "--target":
@@ -243,8 +228,6 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
                 source = f"LABEL={value}"
             case "-U" | "--uuid":
                 source = f"UUID={value}"
-            case "-N" | "--namespace":
-                found = found._replace(namespace=value)
             case _ if name.startswith("--options-"):
                 raise Unusable(f"mount: {name} is not followed", "write the options that are meant")
             case _ if name in _OPERATIONS:
@@ -252,6 +235,7 @@ def read_mount(arguments: list[str], version: Version = OLDEST) -> MountWords:
             case _ if name.startswith("--make-"):
                 words.append(name.removeprefix("--make-"))
                 kinds += 1
+    found = MountWords(by_descriptor=version >= BY_DESCRIPTOR, **said)
     if len(set(operations)) > 1:
         raise Unusable(f"mount: --{operations[0]} and --{operations[1]} exclude each other", "take one away")
     if operations and (found.fstype or source is not None):

@@ -24,19 +24,15 @@ def _grep(arguments: list[str], text: str) -> Filtered:
     if not patterns or "l" in given or "n" in given:
         return None
     wanted = []
+    flags = re.IGNORECASE if "i" in given else 0
     for one in patterns:
-        wanted_pattern = (
-            re.compile(re.escape(one), re.IGNORECASE if "i" in given else 0)
-            if "F" in given
-            else compiled(one, extended="E" in given, flags=re.IGNORECASE if "i" in given else 0)
-        )
-        if wanted_pattern is None:
+        plain = "F" in given
+        pattern = re.compile(re.escape(one), flags) if plain else compiled(one, extended="E" in given, flags=flags)
+        if pattern is None or ("o" in given and (len(patterns) > 1 or is_ambiguous(pattern.pattern))):
             return None
-        if "o" in given and (len(patterns) > 1 or is_ambiguous(wanted_pattern.pattern)):
-            return None
-        inner = f"(?:{wanted_pattern.pattern})"
+        inner = f"(?:{pattern.pattern})"
         inner = f"^{inner}$" if "x" in given else rf"(?<!\w){inner}(?!\w)" if "w" in given else inner
-        wanted.append(re.compile(inner, wanted_pattern.flags))
+        wanted.append(re.compile(inner, pattern.flags))
     found = [line for line in lines_of(text) if any(one.search(line) for one in wanted) != ("v" in given)]
     if "m" in given:
         found = found[: int(given["m"])] if given["m"].isdecimal() else found
@@ -46,18 +42,9 @@ def _grep(arguments: list[str], text: str) -> Filtered:
     if "c" in given:
         return f"{len(found)}\n", status
     if "o" in given:
-        return joined(
-            [match[0] for line in found for one in wanted for match in one.finditer(line) if match[0]]
-        ), status
+        matches = (match[0] for line in found for one in wanted for match in one.finditer(line))
+        return joined([match for match in matches if match]), status
     return joined(found), status
-
-
-def _egrep(arguments: list[str], text: str) -> Filtered:
-    return _grep(["-E", *arguments], text)
-
-
-def _fgrep(arguments: list[str], text: str) -> Filtered:
-    return _grep(["-F", *arguments], text)
 
 
 def _numbers(text: str, count: int) -> list[int] | None:
@@ -98,11 +85,9 @@ def _cut(arguments: list[str], text: str) -> Filtered:
 
 def _characters(text: str) -> str | None:
     """A set of tr(1), written out."""
-    if "[:" in text:
-        for name, inside in CLASSES.items():
-            text = text.replace(
-                f"[:{name}:]", re.sub(r"\\(.)", r"\1", inside) if name not in ("space", "blank") else " \t\n"
-            )
+    for name, inside in CLASSES.items() if "[:" in text else ():
+        characters = " \t\n" if name in ("space", "blank") else re.sub(r"\\(.)", r"\1", inside)
+        text = text.replace(f"[:{name}:]", characters)
     found, at = [], 0
     while at < len(text):
         if text[at] == "\\" and (escape := re.compile(r"\\([abfnrtv\\]|[0-7]{1,3})").match(text, at)) is not None:
@@ -142,9 +127,8 @@ def _tr(arguments: list[str], text: str) -> Filtered:
         return "".join(one for one in text if not is_chosen(one)), 0
     if second:
         padded = second + second[-1] * len(first)
-        text = "".join(
-            (second[-1] if inverted else padded[first.index(one)]) if is_chosen(one) else one for one in text
-        )
+        becomes = second[-1] if inverted else None  # whatever is not in the first set
+        text = "".join((becomes or padded[first.index(one)]) if is_chosen(one) else one for one in text)
     elif "s" not in given:
         return None
     if "s" in given:
@@ -226,20 +210,15 @@ def _rev(arguments: list[str], text: str) -> Filtered:
 
 
 FILTERS: dict[str, Filter] = {
-    "awk": awk, "cat": _cat, "cut": _cut, "egrep": _egrep, "fgrep": _fgrep, "grep": _grep, "head": _head, "sed": sed,
-    "rev": _rev, "sort": _sort, "tac": _tac, "tail": _tail, "tr": _tr, "uniq": _uniq, "wc": _wc,
+    "awk": awk, "cat": _cat, "cut": _cut, "grep": _grep, "head": _head, "rev": _rev, "sed": sed, "sort": _sort,
+    "egrep": lambda arguments, text: _grep(["-E", *arguments], text),
+    "fgrep": lambda arguments, text: _grep(["-F", *arguments], text),
+    "tac": _tac, "tail": _tail, "tr": _tr, "uniq": _uniq, "wc": _wc,
 }  # fmt: skip
 _SCRIPT_FIRST = frozenset({"awk", "egrep", "fgrep", "grep", "sed"})  # before the files
 _VALUES = {
-    "awk": "Fv",
-    "cut": "dfcb",
-    "egrep": "em",
-    "fgrep": "em",
-    "grep": "em",
-    "head": "nc",
-    "sed": "ef",
-    "tail": "nc",
-}
+    "awk": "Fv", "cut": "dfcb", "egrep": "em", "fgrep": "em", "grep": "em", "head": "nc", "sed": "ef", "tail": "nc",
+}  # fmt: skip
 
 
 def files_of(name: str, arguments: list[str]) -> tuple[list[str], list[str]]:
