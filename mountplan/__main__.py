@@ -25,11 +25,18 @@ def main(argv: list[str] | None = None) -> int:
     and a seventh of that of one of ten thousand mounts, which makes 300,000 objects.
     """
     gc.set_threshold(1_000_000)
-    sys.modules.setdefault("pydantic.plugin._loader", _NoPlugins)  # type: ignore[arg-type]
     try:
-        return cli.main(argv)
+        return cli.main(argv, _prepare)
     finally:
         gc.freeze()
+
+
+def _prepare() -> None:
+    """For commands that load most of mountplan, as all do but the shortest."""
+    from mountplan.module_finder import find_modules_sooner
+
+    find_modules_sooner()
+    sys.modules.setdefault("pydantic.plugin._loader", _NoPlugins)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,10 @@ import sys
 from mountplan.cli.exit_status import BUG
 from mountplan.version import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 NO_READER = 141  # 128 + SIGPIPE
 
@@ -36,14 +40,17 @@ To begin with:
 """
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Carry out one command line; returns the exit status. Raises nothing, and leaves no traceback."""
+def main(argv: list[str] | None = None, prepare: Callable[[], object] = tuple) -> int:
+    """Carry out one command line; returns the exit status. Raises nothing, and leaves no traceback.
+
+    `prepare` is called before what most commands need is loaded.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     if None in (sys.stdin, sys.stdout, sys.stderr):
         _open_missing()
     try:
         try:
-            return _main(arguments)
+            return _main(arguments, prepare)
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -61,13 +68,14 @@ def main(argv: list[str] | None = None) -> int:
         return 3
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str], prepare: Callable[[], object]) -> int:
     if arguments in (["--version"], ["-V"]):  # without argparse: scripts ask this often
         sys.stdout.write(f"mountplan {__version__}\n")
         return 0
     if not arguments:
         sys.stdout.write(START)
         return 0
+    prepare()
     from mountplan.cli.frame import carry_out
 
     return carry_out(arguments)
