@@ -170,9 +170,8 @@ class _Values:
         if value is not None:
             return value
         if mark.endswith("?"):
-            self.refusal.add(
-                "", f"the variable {name} has to be set: {other}", f"set it, or write it into .env: {name}=..."
-            )
+            what = f"the variable {name} has to be set: {other}"
+            self.refusal.add("", what, f"set it, or write it into .env: {name}=...")
         elif not mark:
             self.draft.cannot_say(f"the value of the variable {name}, which is not set: it is empty here")
         return str(self.put(other)) if mark.endswith("-") else ""

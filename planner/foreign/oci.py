@@ -39,9 +39,8 @@ def import_oci(config: Mapping[str, Any], file: str, folder: str, facts: ImportF
     """`folder` is the bundle's, which relative paths count from; `root` stands for root.path. Raises SpecError."""
     refusal = Refusal(file)
     if not isinstance(config, Mapping) or not isinstance(config.get("root"), Mapping):
-        refusal.add(
-            "root", "this is no config.json of a bundle: it has no root", 'there is "root": {"path": ...} in one'
-        )
+        what = "this is no config.json of a bundle: it has no root"
+        refusal.add("root", what, 'there is "root": {"path": ...} in one')
         refusal.end()
     draft = SpecDraft()
     if root:

@@ -101,9 +101,8 @@ def _unread(value: object, error: LookupError) -> Unfit:
     what = f"{shown(value)} cannot be read: {error.args[0]}"
     if isinstance(value, str) and "${" in value:
         return Unfit(what, "write its name: parameters are replaced when all is included")
-    return Unfit(
-        what, "name a file that is there and can be read; a relative path counts from the directory of the spec"
-    )
+    remedy = "name a file that is there and can be read; a relative path counts from the directory of the spec"
+    return Unfit(what, remedy)
 
 
 def gather(raw: dict[str, Any], text: str | None, file: str, outside: Outside) -> Gathered:

@@ -121,10 +121,8 @@ class FileEntry(SpecTable):
         if len(self.model_fields_set) > 2:
             kinds = [kind for kind in self.KINDS if getattr(self, kind) not in (None, False)]
             if len(kinds) > 1:
-                raise values.Unfit(
-                    f"is said to be several things at once: {', '.join(kinds)}",
-                    "keep one of them; none is an empty file",
-                )
+                what = f"is said to be several things at once: {', '.join(kinds)}"
+                raise values.Unfit(what, "keep one of them; none is an empty file")
             if kinds == ["symlink"] and self.mode is not None:
                 raise values.Unfit("a symlink has no mode of its own", "leave mode out")
         return self

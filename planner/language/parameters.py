@@ -149,10 +149,8 @@ class Parameters:
         if not declared.env:
             raise Unfit("has no value", f"give it one: --set {name}=VALUE; or write a default")
         empty = "empty" if value is not None else "not set"
-        raise Unfit(
-            f"has no value: the environment variable {declared.env} is {empty}",
-            f"set it, or give a value: --set {name}=VALUE; or write a default",
-        )
+        what = f"has no value: the environment variable {declared.env} is {empty}"
+        raise Unfit(what, f"set it, or give a value: --set {name}=VALUE; or write a default")
 
     def _no_such(self, name: str, *, given: bool = False) -> Unfit:
         what = f'a value is given for "{name}", which is no parameter' if given else f'there is no parameter "{name}"'

@@ -92,11 +92,8 @@ def _not_utf8(data: bytes, file: str, error: UnicodeDecodeError) -> Mistake:
     line = data.count(b"\n", 0, offset) + 1
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return Mistake(SpecRef(file, "", 1), "is not UTF-8, but seems to be UTF-16", "save it as UTF-8")
-    return Mistake(
-        SpecRef(file, "", line),
-        f"is not UTF-8: byte 0x{data[offset]:02x} at offset {offset}",
-        f"save the file as UTF-8; a path with such a byte is written {{ escaped = '...\\{data[offset]:03o}...' }}",
-    )
+    remedy = f"save the file as UTF-8; a path with such a byte is written {{ escaped = '...\\{data[offset]:03o}...' }}"
+    return Mistake(SpecRef(file, "", line), f"is not UTF-8: byte 0x{data[offset]:02x} at offset {offset}", remedy)
 
 
 def _newer(newer: Newer, text: str, file: str) -> Mistake:
@@ -129,11 +126,8 @@ def _not_toml(text: str, file: str, message: str) -> Mistake:
     zeros = _LEADING_ZERO.search(lines[line - 1]) if 0 < line <= len(lines) else None
     if zeros is not None:
         key, number = zeros.groups()
-        return Mistake(
-            SpecRef(file, "", line),
-            f"is not TOML: the number {number} begins with 0",
-            f'write it in quotes: {key if "=" in key else ""}"{number}"',
-        )
+        what = f"is not TOML: the number {number} begins with 0"
+        return Mistake(SpecRef(file, "", line), what, f'write it in quotes: {key if "=" in key else ""}"{number}"')
     header = _HEADER.match(lines[line - 1]) if reason.startswith("Cannot ") and 0 < line <= len(lines) else None
     below = _first_below(header[1], lines[: line - 1]) if header is not None else 0
     if header is not None and below:
@@ -144,6 +138,5 @@ def _not_toml(text: str, file: str, message: str) -> Mistake:
         )
     remedy = next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), "correct this line")
     quoted = shorter(lines[line - 1].strip(" \t")) if 0 < line <= len(lines) else ""
-    return Mistake(
-        SpecRef(file, "", line), f"is not TOML: {reason}{where}" + (f", in: {quoted}" if quoted else ""), remedy
-    )
+    what = f"is not TOML: {reason}{where}" + (f", in: {quoted}" if quoted else "")
+    return Mistake(SpecRef(file, "", line), what, remedy)

@@ -171,9 +171,8 @@ def _storable(text: str) -> str:
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise Unfit(
-            f"{shown(text)} has a lone surrogate in it", "use os.fsdecode() to make a string of bytes"
-        ) from None
+        what = f"{shown(text)} has a lone surrogate in it"
+        raise Unfit(what, "use os.fsdecode() to make a string of bytes") from None
     return text
 
 
@@ -200,15 +199,11 @@ def namespace_name(value: object) -> str:
         like = f"{close}:{int(rest) if rest.isdecimal() and int(rest) else 'PID'}"
         if kind in ("pid_for_children", "time_for_children"):
             like = f"{kind.partition('_')[0]}:/proc/{rest or 'PID'}/ns/{kind}"
-        raise Unfit(
-            f"{shown(text)}: {error}" if colon else f"{shown(text)} {error}",
-            f'write namespace = "{like}", or the path of a namespace file; kinds are {kinds}',
-        ) from None
+        what = f"{shown(text)}: {error}" if colon else f"{shown(text)} {error}"
+        raise Unfit(what, f'write namespace = "{like}", or the path of a namespace file; kinds are {kinds}') from None
     if kind == namespace_file.NEVER_MOUNTED:
-        raise Unfit(
-            f"{shown(text)} is a mount namespace, whose file the kernel mounts in older ones only",
-            f"enter it by that file: nsenter --mount={path}",
-        )
+        what = f"{shown(text)} is a mount namespace, whose file the kernel mounts in older ones only"
+        raise Unfit(what, f"enter it by that file: nsenter --mount={path}")
     path = _path(path, "the path of a namespace file")
     return f"{kind}:{path}" if kind and text.partition(":")[2][:1] == "/" else path if not kind else text
 
@@ -216,14 +211,11 @@ def namespace_name(value: object) -> str:
 def place(value: object) -> TargetPath:
     """An absolute path where a path inside another mount could stand as well."""
     if isinstance(value, str) and _NAME.fullmatch(value):  # perhaps the id of a mount, and no path of the host
-        raise Unfit(
-            f"{shown(value)} is not absolute",
-            f"write the whole path from '/' on; or {{ mount = {shown(value)} }} for the mount with that id",
-        )
+        remedy = f"write the whole path from '/' on; or {{ mount = {shown(value)} }} for the mount with that id"
+        raise Unfit(f"{shown(value)} is not absolute", remedy)
     if isinstance(value, str) and value.partition(":")[0] in namespace_file.KINDS:
-        raise Unfit(
-            f"{shown(value)} is not absolute", f"write {{ namespace = {shown(value)} }} for the file of a namespace"
-        )
+        what = f"{shown(value)} is not absolute"
+        raise Unfit(what, f"write {{ namespace = {shown(value)} }} for the file of a namespace")
     return _path(value, A_HOST_PATH)
 
 
@@ -286,10 +278,8 @@ def _inner_path(value: object, wanted: str) -> TargetPath:
 def _in_one_line(value: object, wanted: str) -> None:
     """A newline in a plain string is a slip; who means one says so."""
     if isinstance(value, str) and "\n" in value:
-        raise Unfit(
-            f"{shown(value)} contains a newline",
-            rf"write {wanted}; or {{ escaped = '...' }}, with \012 for the newline",
-        )
+        what = f"{shown(value)} contains a newline"
+        raise Unfit(what, rf"write {wanted}; or {{ escaped = '...' }}, with \012 for the newline")
 
 
 def _unfit_path(text: str, wanted: str) -> Unfit:
@@ -305,9 +295,8 @@ def _unfit_path(text: str, wanted: str) -> Unfit:
     parts = text.split("/")
     if ".." in parts:
         meant = shown(posixpath.normpath(f"/{text.lstrip('/')}"))
-        return Unfit(
-            f"{shown(text)} contains '..', which depends on symlinks", f"write the path that is meant: {meant}?"
-        )
+        what = f"{shown(text)} contains '..', which depends on symlinks"
+        return Unfit(what, f"write the path that is meant: {meant}?")
     if parts[0].startswith(("~", "$")):
         meant = 'home = { env = "HOME" }' if parts[0] in ("~", "$HOME", "${HOME}") else "NAME"
         what = "'~' is not replaced" if text[0] == "~" else "variables are not replaced"
@@ -329,10 +318,8 @@ def parameter(value: object) -> str:
     """What a parameter is if nothing else is said."""
     if isinstance(value, str | dict):
         return content(value)
-    raise Unfit(
-        f"is {described(value)}",
-        'write a text, such as "/srv", or { env = "HOME", default = "/root" }; a number in quotes',
-    )
+    what = f"is {described(value)}"
+    raise Unfit(what, 'write a text, such as "/srv", or { env = "HOME", default = "/root" }; a number in quotes')
 
 
 def argument(value: object) -> str:
@@ -358,10 +345,8 @@ def link(value: object) -> str:
     """What a symlink points to: any text; whether something is there makes no difference."""
     text = word(value)
     if limits.size(text) > limits.SYMLINK:
-        raise Unfit(
-            f"{shown(text)} is {limits.size(text):,} bytes long",
-            f"shorten it: symlink(2) takes no more than {limits.SYMLINK} bytes",
-        )
+        what = f"{shown(text)} is {limits.size(text):,} bytes long"
+        raise Unfit(what, f"shorten it: symlink(2) takes no more than {limits.SYMLINK} bytes")
     return text
 
 
@@ -383,10 +368,8 @@ def name(value: object) -> str:
     if len(value) > 100:
         raise Unfit(f"{shown(value)} is {len(value)} characters long", "choose a name of at most 100 characters")
     meant = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).strip("-.")
-    raise Unfit(
-        f"{shown(value)} is no name" if value else "is empty",
-        "use letters, digits, '_', '-' and '.', and no '-' or '.' first" + (f': "{meant}"?' if meant else ""),
-    )
+    remedy = "use letters, digits, '_', '-' and '.', and no '-' or '.' first" + (f': "{meant}"?' if meant else "")
+    raise Unfit(f"{shown(value)} is no name" if value else "is empty", remedy)
 
 
 def reference(value: object) -> str:
@@ -414,10 +397,8 @@ def preset(value: object) -> tuple[str, ...]:
 def filesystem_type(value: object) -> str:
     if isinstance(value, str) and (_is_short_word(value) or _FSTYPE.fullmatch(value)):
         return value
-    raise Unfit(
-        f"{shown(value)} is no filesystem type" if isinstance(value, str) else f"is {described(value)}",
-        'write one that /proc/filesystems has, such as "tmpfs"',
-    )
+    what = f"{shown(value)} is no filesystem type" if isinstance(value, str) else f"is {described(value)}"
+    raise Unfit(what, 'write one that /proc/filesystems has, such as "tmpfs"')
 
 
 @lru_cache(maxsize=1024)
@@ -452,10 +433,8 @@ def mode(value: object) -> str:
     if isinstance(value, str) and re.fullmatch("[ugoa]*[-+=][rwxXst]+.*", value):
         raise Unfit(f"{shown(value)} is a symbolic mode", 'write it as octal digits in a string, such as "0755"')
     such_as = octal_meant(value) if type(value) is int else ""
-    raise Unfit(
-        f"{shown(value)} is no file mode" if isinstance(value, str) else f"is {described(value)}",
-        f'write it as octal digits in a string, "0000" to "7777", such as "{such_as or "0755"}"',
-    )
+    what = f"{shown(value)} is no file mode" if isinstance(value, str) else f"is {described(value)}"
+    raise Unfit(what, f'write it as octal digits in a string, "0000" to "7777", such as "{such_as or "0755"}"')
 
 
 def octal_meant(number: int) -> str:
@@ -470,10 +449,8 @@ def device(value: object) -> str:
     """`c:1:3`: character or block, major and minor number."""
     match = _DEVICE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise Unfit(
-            f"{shown(value)} is no device" if isinstance(value, str) else f"is {described(value)}",
-            'write "c" or "b" (character or block), major and minor number: "c:1:3" is /dev/null',
-        )
+        what = f"{shown(value)} is no device" if isinstance(value, str) else f"is {described(value)}"
+        raise Unfit(what, 'write "c" or "b" (character or block), major and minor number: "c:1:3" is /dev/null')
     if int(match[2]) >= 1 << 12 or int(match[3]) >= 1 << 20:
         raise Unfit(f"{shown(value)} is out of range", "the major number ends at 4095, the minor number at 1048575")
     return match[0]
@@ -564,10 +541,8 @@ def id_line(value: object) -> tuple[int, int, int]:
         or len(value) != 3
         or not all(isinstance(one, int) and not isinstance(one, bool) for one in value)
     ):
-        raise Unfit(
-            f"is {described(value)}",
-            "write three whole numbers: [first id in the filesystem, first id seen through the mount, count]",
-        )
+        remedy = "write three whole numbers: [first id in the filesystem, first id seen through the mount, count]"
+        raise Unfit(f"is {described(value)}", remedy)
     inside, outside, count = value
     if count < 1:
         raise Unfit(f"{shown(value)} maps no id at all", "the third number is the count: at least 1")

@@ -138,9 +138,8 @@ def _finding(error: Mapping[str, Any], model: Any) -> ModelFinding:
         return ModelFinding(path, "is an empty list", f"write {field.line}, or leave it out")
     if kind == "too_long":
         most = error["ctx"]["max_length"]
-        return ModelFinding(
-            path, f"has {len(value)} lines", f"the kernel takes {most} at most: join ranges that are adjacent"
-        )
+        what = f"has {len(value)} lines"
+        return ModelFinding(path, what, f"the kernel takes {most} at most: join ranges that are adjacent")
     return ModelFinding(path, f"is {described(value)}", f"write it like this: {field.line}")
 
 

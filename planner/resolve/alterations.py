@@ -25,28 +25,20 @@ def find_alterations(spec: Spec, context: Context) -> None:
     """Find what is altered of the tree that each namespace inherits."""
     if spec.namespace and (spec.remove or spec.change):
         field = "remove" if spec.remove else "change"
-        context.mistakes.add(
-            field,
-            "it is not said in which namespace",
-            f"put it into the namespace that is meant: [[namespace.{field}]]",
-        )
+        what = "it is not said in which namespace"
+        context.mistakes.add(field, what, f"put it into the namespace that is meant: [[namespace.{field}]]")
     ones: list[Spec | Namespace] = [*spec.namespace] or [spec]
     for space, one in zip(context.spaces, ones, strict=True):
         base = f"{space.key}." if space.key else ""
         if space.builds_root:
             for field in ("remove", "change"):
                 if getattr(one, field):
-                    context.mistakes.add(
-                        f"{base}{field}[0]",
-                        "the root is a new one, so nothing is inherited that could be changed",
-                        'write root = "inherit", or write it on the mounts themselves',
-                    )
+                    what = "the root is a new one, so nothing is inherited that could be changed"
+                    remedy = 'write root = "inherit", or write it on the mounts themselves'
+                    context.mistakes.add(f"{base}{field}[0]", what, remedy)
         elif space.user and (one.remove or one.change or one.propagation == "slave-shared"):
-            context.mistakes.add(
-                f"{base}user",
-                "what a namespace of another user inherits is locked, and cannot be changed",
-                "leave out remove, change and slave-shared, or user",
-            )
+            what = "what a namespace of another user inherits is locked, and cannot be changed"
+            context.mistakes.add(f"{base}user", what, "leave out remove, change and slave-shared, or user")
         elif one.remove or one.change or one.propagation == "slave-shared":
             _Altering(space, base, context).settle(one)
 
@@ -104,9 +96,8 @@ class _Altering:
             names = ", ".join(f'"{one.mountpoint}"' for one in upon[:_MOST_NAMED])
             more = f" and {len(upon) - _MOST_NAMED} more" if len(upon) > _MOST_NAMED else ""
             stand = "stands" if len(upon) == 1 else "stand"
-            wrong(
-                f"{key}.target", f'{names}{more} {stand} on "{path}"', "write recursive = true to remove that as well"
-            )
+            what = f'{names}{more} {stand} on "{path}"'
+            wrong(f"{key}.target", what, "write recursive = true to remove that as well")
             return
         self.tree.remove(path)
         self.removed.setdefault(TargetPath(path), key)

@@ -46,11 +46,8 @@ def _inherit_idmap(draft: Draft, source: Draft | None, context: Context) -> None
             "leave idmap out, or bind from a mount of the host that is not id-mapped",
         )
     elif draft.brings and draft.below_idmap not in (None, draft.idmap):
-        wrong(
-            key,
-            "what the bind brings along is id-mapped otherwise than the bind itself, and that is more than one call",
-            "leave recursive_attributes out, so that both have one mapping",
-        )
+        what = "what the bind brings along is id-mapped otherwise than the bind itself, and that is more than one call"
+        wrong(key, what, "leave recursive_attributes out, so that both have one mapping")
 
 
 def check_idmaps(context: Context) -> None:

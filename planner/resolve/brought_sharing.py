@@ -72,8 +72,6 @@ def _check_placed(draft: Draft, context: Context) -> None:
                 path = path.rpartition("/")[0] or "/"
         if found.mount != draft.host.mount and (found.mount.peer_group or child.spec.peer_group):
             where = found.mount.mountpoint
-            context.mistakes.add(
-                f"{child.key}.target",
-                f'it would stand on a peer of the host\'s mount at "{where}", and so on the host as well',
-                f'write recursive_sharing = "slave" on {draft.key}, or mount it elsewhere',
-            )
+            what = f'it would stand on a peer of the host\'s mount at "{where}", and so on the host as well'
+            remedy = f'write recursive_sharing = "slave" on {draft.key}, or mount it elsewhere'
+            context.mistakes.add(f"{child.key}.target", what, remedy)

@@ -16,16 +16,12 @@ def declare_files(context: Context) -> None:
             if draft.filesystem is None:
                 continue
             if draft.filesystem.fixed.inside == "host":
-                context.mistakes.add(
-                    key,
-                    "a file would be made in a filesystem of the host",
-                    "make it there yourself, or put it into a tmpfs or overlay of the spec",
-                )
+                what = "a file would be made in a filesystem of the host"
+                context.mistakes.add(key, what, "make it there yourself, or put it into a tmpfs or overlay of the spec")
                 continue
             if draft.filesystem.fixed.inside == "kernel":
-                context.mistakes.add(
-                    key, f"nothing can be created in a {draft.filesystem.fixed.fstype}", "leave it out"
-                )
+                what = f"nothing can be created in a {draft.filesystem.fixed.fstype}"
+                context.mistakes.add(key, what, "leave it out")
                 continue
             row = of(draft.filesystem.fixed.fstype)
             if row.begins == "empty" and not row.takes_files and (entry.content or entry.source is not None):
@@ -36,11 +32,8 @@ def declare_files(context: Context) -> None:
             context.learn(draft.filesystem, node.path)
             there = draft.filesystem.contents.nodes.get(node.path)
             if there is not None and there.origin.endswith(".contents"):
-                context.mistakes.add(
-                    f"{key}.path",
-                    f"{node.path} is in the directory {draft.filesystem.fixed.contents} already",
-                    "take it out there, or leave it out here",
-                )
+                what = f"{node.path} is in the directory {draft.filesystem.fixed.contents} already"
+                context.mistakes.add(f"{key}.path", what, "take it out there, or leave it out here")
                 continue
             problem = draft.filesystem.contents.add(node)
             if problem:

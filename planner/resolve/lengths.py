@@ -39,16 +39,10 @@ def check_run_lengths(run: Run, context: Context) -> None:
         most = context.host.argument_max
         for (key, _), size in zip(texts, sizes, strict=True):
             if size > most:
-                wrong(
-                    key,
-                    f"is {size - 1:,} bytes long",
-                    f"hand it over in a file: no program is given more than {most - 1}",
-                )
+                what = f"is {size - 1:,} bytes long"
+                wrong(key, what, f"hand it over in a file: no program is given more than {most - 1}")
     if sum(sizes) + 8 * len(sizes) > limits.ARGUMENTS:
-        wrong(
-            "run",
-            f"arguments and environment have {sum(sizes):,} bytes",
-            f"hand some of it over in a file: no program is given more than {limits.ARGUMENTS:,}",
-        )
+        what = f"arguments and environment have {sum(sizes):,} bytes"
+        wrong("run", what, f"hand some of it over in a file: no program is given more than {limits.ARGUMENTS:,}")
     if run.command:
         _check(run.command[0], "run.command[0]", context)

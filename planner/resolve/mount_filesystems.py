@@ -58,11 +58,9 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
         if source is None:
             continue
         if source.spec.unsupported is not None:
-            context.mistakes.add(
-                key,
-                f"{source.name} is left out ({source.key}.unsupported), so nothing can be made from it",
-                'leave this one out as well: unsupported = "..."; or make it from something else',
-            )
+            what = f"{source.name} is left out ({source.key}.unsupported), so nothing can be made from it"
+            remedy = 'leave this one out as well: unsupported = "..."; or make it from something else'
+            context.mistakes.add(key, what, remedy)
             continue
         if source not in settled:
             stack.append(source)
@@ -71,11 +69,8 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
             sentence = ", ".join(
                 f"{one.name} is made from {other.name}" for one, other in zip(loop, [*loop[1:], source], strict=True)
             )
-            context.mistakes.add(
-                key,
-                f"mounts are made from each other in a circle: {sentence}",
-                "one of them must be a filesystem of its own (type = ...) or a host path",
-            )
+            what = f"mounts are made from each other in a circle: {sentence}"
+            context.mistakes.add(key, what, "one of them must be a filesystem of its own (type = ...) or a host path")
 
 
 def _sources(draft: Draft) -> list[tuple[str, str]]:
@@ -104,21 +99,15 @@ def _settle(draft: Draft, context: Context) -> None:
     if not draft.placed:
         for field in _OF_PLACED:
             if getattr(spec, field):
-                wrong(
-                    f"{key}.{field}",
-                    f"{field} is of no use without a target: this mount stands nowhere",
-                    "add target = ..., or write it on the mounts that bind from here",
-                )
+                what = f"{field} is of no use without a target: this mount stands nowhere"
+                wrong(f"{key}.{field}", what, "add target = ..., or write it on the mounts that bind from here")
     if spec.bind is not None:
         _settle_bind(draft, context)
         return
     path = spec.source if (spec.source or "").startswith("/") else None  # as fstab and mount(8) name what is bound
     if spec.type is None and path is not None:
-        wrong(
-            f"{key}.source",
-            f"{shown(path)} is only what a filesystem is called, and there is none (type)",
-            f"write bind = {shown(path)} to show what is there",
-        )
+        what = f"{shown(path)} is only what a filesystem is called, and there is none (type)"
+        wrong(f"{key}.source", what, f"write bind = {shown(path)} to show what is there")
         return
     if spec.type is None:
         remedy = 'add type = "tmpfs", or bind = "/host/path", or bind = { mount = "ID", path = "/in/it" }'
@@ -157,11 +146,8 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
     if of(fstype).is_shared:
         there = context.single.get(fstype, [])
         if there and options != there[0].fixed.options:
-            wrong(
-                f"{key}.options",
-                f"there is one {fstype} only, and another mount gives it other options",
-                "give all mounts of it the same options",
-            )
+            what = f"there is one {fstype} only, and another mount gives it other options"
+            wrong(f"{key}.options", what, "give all mounts of it the same options")
         same = [one for one in there if one.fixed.source == source]
         if same:
             _join_filesystem(draft, same[0])
@@ -198,11 +184,8 @@ def _find_contents(draft: Draft, path: str, context: Context) -> str:
     """The directory that a new filesystem is filled with, as the host knows it; "" if that is a mistake."""
     key, wrong = f"{draft.key}.contents", context.mistakes.add
     if draft.spec.type not in FILLABLE:
-        wrong(
-            key,
-            f"a {draft.spec.type} is not filled by the spec",
-            f"leave it out, or mount a {either(sorted(FILLABLE))}",
-        )
+        what = f"a {draft.spec.type} is not filled by the spec"
+        wrong(key, what, f"leave it out, or mount a {either(sorted(FILLABLE))}")
         return ""
     if path == UNDERNEATH:  # underneath.py finds it, when its place is known
         return ""
@@ -229,11 +212,8 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
     fstype = draft.spec.type or ""
     kind = of(fstype)
     if kind.shown_as:
-        context.mistakes.add(
-            f"{draft.key}.type",
-            f"what is mounted as a {fstype} is a {kind.shown_as}",
-            f'write type = "{kind.shown_as}", with its options',
-        )
+        what = f"what is mounted as a {fstype} is a {kind.shown_as}"
+        context.mistakes.add(f"{draft.key}.type", what, f'write type = "{kind.shown_as}", with its options')
     elif kind.instances == "hierarchy":
         _check_hierarchy(draft, options, context)
     if not options or not kind.is_shared or kind.instances in context.unshared:
@@ -263,11 +243,9 @@ def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
         return
     made_of = ", ".join(sorted(asked)) or "all controllers"
     known = "; ".join(sorted(",".join(sorted(one)) for one in there if one)) or "none"
-    context.mistakes.add(
-        f"{draft.key}.options",
-        f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them from all its processes",
-        f"name what one is made of (there are: {known}), or bind the host's, or mount a cgroup2",
-    )
+    what = f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them from all its processes"
+    remedy = f"name what one is made of (there are: {known}), or bind the host's, or mount a cgroup2"
+    context.mistakes.add(f"{draft.key}.options", what, remedy)
 
 
 def _settle_bind(draft: Draft, context: Context) -> None:

@@ -78,11 +78,8 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
         return False
     inside = parent.filesystem.fixed.inside
     if parent.kind() not in ("directory", None):
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f"its parent {parent.name} is a {parent.kind()}, not a directory",
-            "mount it elsewhere",
-        )
+        what = f"its parent {parent.name} is a {parent.kind()}, not a directory"
+        context.mistakes.add(f"{draft.key}.target", what, "mount it elsewhere")
     elif parent.host is not None:
         _mountpoint_on_host(draft, parent.host, parent, context)
     elif inside in ("own", "opaque"):
@@ -102,11 +99,8 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
             ResolvedNode(path=path, kind=node_kind, declared=False, origin=draft.key)
         )
         if problem:
-            context.mistakes.add(
-                f"{draft.key}.target",
-                f'mountpoint "{draft.target}" {problem}',
-                "a directory can be mounted on a directory only, a file on a file",
-            )
+            remedy = "a directory can be mounted on a directory only, a file on a file"
+            context.mistakes.add(f"{draft.key}.target", f'mountpoint "{draft.target}" {problem}', remedy)
     return True
 
 
@@ -115,11 +109,9 @@ def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
     if kind is None and draft.filesystem is not None and draft.filesystem.fixed.known:
         return False
     if None not in (kind, below) and (kind == "directory") != (below == "directory"):
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f"a {kind} cannot be mounted on {parent.name}, which is a {below}",
-            "a directory can be mounted on a directory only, a file on a file",
-        )
+        what = f"a {kind} cannot be mounted on {parent.name}, which is a {below}"
+        remedy = "a directory can be mounted on a directory only, a file on a file"
+        context.mistakes.add(f"{draft.key}.target", what, remedy)
     return True
 
 
@@ -141,11 +133,9 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
         context.mistakes.add(f"{draft.key}.target", what, remedy)
         return
     if None not in (wanted, found) and (wanted == "directory") != (found == "directory"):
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f'"{path}" on the host is a {found}, and the mount is a {wanted}',
-            "a directory can be mounted on a directory only, a file on a file",
-        )
+        what = f'"{path}" on the host is a {found}, and the mount is a {wanted}'
+        remedy = "a directory can be mounted on a directory only, a file on a file"
+        context.mistakes.add(f"{draft.key}.target", what, remedy)
 
 
 def _is_read_only(bind: Draft, row: MountRow) -> bool:
@@ -178,11 +168,8 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
             missing.append((above, "directory"))
             continue
         if there not in ("directory", None):
-            context.mistakes.add(
-                f"{draft.key}.target",
-                f'"{TargetPath(base.path).joined(above)}" on the host is a {there}, so nothing can be made in it',
-                "mount it elsewhere",
-            )
+            what = f'"{TargetPath(base.path).joined(above)}" on the host is a {there}, so nothing can be made in it'
+            context.mistakes.add(f"{draft.key}.target", what, "mount it elsewhere")
             return
         break
     for place, node in missing:

@@ -35,35 +35,23 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
     """What is on a block device needs one, by its path; what is in a file takes a loop device: `image`."""
     spec, wrong = draft.spec, context.mistakes.add
     if spec.image is not None and fstype in _KNOWN and not fstypes.of(fstype).on_device:
-        wrong(
-            f"{draft.key}.image",
-            f"{fstype} is on no device, so nothing of an image would be seen",
-            "write the type that is in the image (file IMAGE tells what it is), or leave image out",
-        )
+        remedy = "write the type that is in the image (file IMAGE tells what it is), or leave image out"
+        wrong(f"{draft.key}.image", f"{fstype} is on no device, so nothing of an image would be seen", remedy)
     if fstypes.served_by_program(fstype):
-        wrong(
-            f"{draft.key}.type",
-            f"{fstype} is served by a program, and none is started for it here",
-            'mount it on the host by that program, and write bind = "/host/path"',
-        )
+        what = f"{fstype} is served by a program, and none is started for it here"
+        wrong(f"{draft.key}.type", what, 'mount it on the host by that program, and write bind = "/host/path"')
     # An erofs may be in a cache.
     if not fstypes.of(fstype).on_device or spec.image is not None or "fsid" in spec.options:
         return
     if spec.source is None:
-        wrong(
-            draft.key,
-            f"{fstype} is on a block device or in an image file, and neither is named",
-            'add image = "/path/of/the/image", or source = "/dev/NAME" for a block device',
-        )
+        what = f"{fstype} is on a block device or in an image file, and neither is named"
+        wrong(draft.key, what, 'add image = "/path/of/the/image", or source = "/dev/NAME" for a block device')
         return
     key, source = f"{draft.key}.source", spec.source
     tag, equals, value = source.partition("=")
     if equals and tag in DEVICE_TAGS:
-        wrong(
-            key,
-            f"{shown(source)} is no path of a device: mount(8) looks that up, the kernel does not",
-            f'write source = "{DEVICE_TAGS[tag]}/{value}"',
-        )
+        what = f"{shown(source)} is no path of a device: mount(8) looks that up, the kernel does not"
+        wrong(key, what, f'write source = "{DEVICE_TAGS[tag]}/{value}"')
     elif not source:
         wrong(key, "is empty", 'write source = "/dev/NAME", the path of a block device')
     elif source[0] != "/":
@@ -71,9 +59,8 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
     else:
         found = context.look(source, key, "name a block device that exists")
         if found is not None and found.kind == "file":
-            wrong(
-                key, f"{shown(source)} is a file, no block device", f"write image = {shown(source)} instead of source"
-            )
+            what = f"{shown(source)} is a file, no block device"
+            wrong(key, what, f"write image = {shown(source)} instead of source")
         elif found is not None and found.kind != "block":
             wrong(key, f"{shown(source)} is a {found.kind}, no block device", "name a block device")
 
@@ -84,22 +71,16 @@ def options_of(draft: Draft, context: Context) -> Options:
     for name, value in draft.spec.options.items():
         instead = instead_of_option(name, value)
         if name in _FIELDS:
-            _wrong(
-                draft, name, context, f"{name} is not given as an option", f"write {_FIELDS[name]} = ... on the mount"
-            )
+            what = f"{name} is not given as an option"
+            _wrong(draft, name, context, what, f"write {_FIELDS[name]} = ... on the mount")
         elif value is False:
             remedy = "leave the option out, or name the one that undoes it"
             _wrong(draft, name, context, "false asks for nothing", remedy)
         elif instead:
             _wrong(draft, name, context, f"{name} is no option of a filesystem", instead)
         elif name in OCTAL and type(value) is int:
-            _wrong(
-                draft,
-                name,
-                context,
-                f"{value} is a number",
-                f'write octal digits in a string: {name} = "{octal_meant(value) or "0755"}"',
-            )
+            remedy = f'write octal digits in a string: {name} = "{octal_meant(value) or "0755"}"'
+            _wrong(draft, name, context, f"{value} is a number", remedy)
         elif isinstance(value, list) and len(value) > 1 and fstypes.takes_one(draft.spec.type or "", name):
             _wrong(draft, name, context, f"{name} is given {len(value)} times, and only the last counts", "keep one")
         elif isinstance(value, list):

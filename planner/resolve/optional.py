@@ -67,11 +67,8 @@ def settle_gone(context: Context) -> None:
                 one.gone, one.gone_with = f"{how} {draft.name}, which is left out", draft
                 waiting.append(one)
             else:
-                context.mistakes.add(
-                    key,
-                    f"{one.name} {how} {draft.name} ({draft.key}), which is left out here: {reason_of(draft)}",
-                    "write optional = true here as well, or make this one without it",
-                )
+                what = f"{one.name} {how} {draft.name} ({draft.key}), which is left out here: {reason_of(draft)}"
+                context.mistakes.add(key, what, "write optional = true here as well, or make this one without it")
     take_out(gone, context)
 
 

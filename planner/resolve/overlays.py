@@ -59,22 +59,16 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
         wrong(f"{key}.layers", f"{most} layers; the kernel takes {MOST}", "merge some of them")
     if spec.upper is None:
         if most == 1:
-            wrong(
-                f"{key}.layers",
-                "one layer alone makes no overlay",
-                "add a second layer, or upper = ...; or bind that directory, read-only",
-            )
+            what = "one layer alone makes no overlay"
+            wrong(f"{key}.layers", what, "add a second layer, or upper = ...; or bind that directory, read-only")
         if spec.work is not None:
             wrong(f"{key}.work", "a work directory is of use only with an upper layer", "leave it out, or add upper")
         return
     work = spec.work
     if work is None:
         if not isinstance(spec.upper, MountPath) or spec.upper.path == "/":
-            wrong(
-                f"{key}.upper",
-                "an upper layer needs a work directory on the same mount",
-                "add work = ..., an empty directory beside the upper one",
-            )
+            what = "an upper layer needs a work directory on the same mount"
+            wrong(f"{key}.upper", what, "add work = ..., an empty directory beside the upper one")
             return
         work = spec.upper.model_copy(update={"path": spec.upper.path + ".work"})
     filesystem.upper = layer(spec.upper, f"{key}.upper", make=True)
@@ -124,9 +118,8 @@ def check_layers(context: Context) -> None:
             spot = _spot(ref, context)
             other = changing.setdefault(spot, key)
             if other != key and not may_share(ref, key, other):
-                context.mistakes.add(
-                    key, f"{ref.path} is taken by {other} already", "give each overlay directories of its own"
-                )
+                what = f"{ref.path} is taken by {other} already"
+                context.mistakes.add(key, what, "give each overlay directories of its own")
     for filesystem, directories in overlays:
         spots: dict[tuple[str, str], str] = {}
         for number, (key, ref) in enumerate(directories):
@@ -135,23 +128,18 @@ def check_layers(context: Context) -> None:
                 _is_there(key, ref, context)
                 other = changing.get(spot, key)
                 if not other.startswith(filesystem.fixed.origin + ".") and not may_share(ref, key, other):
-                    context.mistakes.add(
-                        key,
-                        f"{ref.path} changes: it is {changing[spot]} as well",
-                        "take a directory that does not change",
-                    )
+                    what = f"{ref.path} changes: it is {changing[spot]} as well"
+                    context.mistakes.add(key, what, "take a directory that does not change")
             if spot in spots:
-                context.mistakes.add(
-                    key, f"{ref.path} is {spots[spot]} as well", "an overlay can have each directory once only"
-                )
+                what = f"{ref.path} is {spots[spot]} as well"
+                context.mistakes.add(key, what, "an overlay can have each directory once only")
             spots.setdefault(spot, key)
         for (superblock, path), key in spots.items():
             for above in TargetPath(path).ancestors():
                 other = spots.get((superblock, above), "")
                 if other and not (_changes(key) and not _changes(other)):  # changes may be kept within a lower layer
-                    context.mistakes.add(
-                        key, f"{path} lies in {above}, which is {other}", "directories of an overlay lie side by side"
-                    )
+                    what = f"{path} lies in {above}, which is {other}"
+                    context.mistakes.add(key, what, "directories of an overlay lie side by side")
                     break
 
 

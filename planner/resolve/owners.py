@@ -45,9 +45,8 @@ def _find(
         context.mistakes.add(field, f'namespace "{name}" belongs to the user namespace in which it is built', remedy)
         return ""
     if name in trail:
-        context.mistakes.add(
-            field, f"user namespaces go in a circle: {', '.join((*trail, name))}", "say of one of them what ids it has"
-        )
+        what = f"user namespaces go in a circle: {', '.join((*trail, name))}"
+        context.mistakes.add(field, what, "say of one of them what ids it has")
         return ""
     if owner.of is not None:
         return _find(owner.of, key, spaces, users, context, (*trail, name))
@@ -68,11 +67,8 @@ def check_locks(context: Context) -> None:
             continue
         key = f"{draft.key}.locked"
         if draft.lock and not draft.space.user:
-            context.mistakes.add(
-                key,
-                "only what belongs to another user can be locked, and this namespace belongs to who builds it",
-                "leave it out, or give the namespace a user",
-            )
+            what = "only what belongs to another user can be locked, and this namespace belongs to who builds it"
+            context.mistakes.add(key, what, "leave it out, or give the namespace a user")
         elif draft.lock == "locked" and (draft.parent is None or not draft.parent.lock):
             what = "it is the root" if draft.parent is None else f"what it stands on, {draft.parent.name}, is not"
             remedy = 'write locked = "attributes"'
@@ -136,10 +132,7 @@ def check_peers(spec: Spec, groups: tuple[SharingGroup, ...], context: Context) 
         above = masters.get(group.master)
         while owned is not None and above is not None:
             if above.shared and not above.members and above.host is None:
-                context.mistakes.add(
-                    owned.key,
-                    f'no mount is in peer group "{above.name}", and nothing keeps it alive for another user',
-                    "put a mount into it, or receive from another group",
-                )
+                what = f'no mount is in peer group "{above.name}", and nothing keeps it alive for another user'
+                context.mistakes.add(owned.key, what, "put a mount into it, or receive from another group")
                 break
             above = masters.get(above.master)

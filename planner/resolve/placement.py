@@ -72,11 +72,8 @@ def _tell_circles(behind: dict[Draft, list[_Turn]], context: Context) -> None:
             if on[draft] not in on:  # it waits for what is left out
                 break
             if on[draft] in chain:
-                context.mistakes.add(
-                    f"{draft.key}.parent",
-                    f"{draft.name} and {on[draft].name} stand on each other",
-                    "one of them needs another parent",
-                )
+                what = f"{draft.name} and {on[draft].name} stand on each other"
+                context.mistakes.add(f"{draft.key}.parent", what, "one of them needs another parent")
             draft = on[draft]
 
 
@@ -118,9 +115,8 @@ def _named_parent(draft: Draft, parent_id: str, context: Context) -> Draft | Non
         wrong(key, f"{parent.name} is in another namespace", "name a mount of the same namespace as parent")
         return None
     if not parent.placed:
-        wrong(
-            key, f"{parent.name} has no target, so nothing can stand on it", "give it a target, or name another parent"
-        )
+        what = f"{parent.name} has no target, so nothing can stand on it"
+        wrong(key, what, "give it a target, or name another parent")
         return None
     return parent
 
@@ -230,11 +226,8 @@ def _attach(
         elif draft.target.is_under(parent.target):
             where, place = tree.spot(parent, ROOT.joined(draft.target.relative_to(parent.target)))
         else:
-            context.mistakes.add(
-                f"{draft.key}.target",
-                f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands',
-                "a target is read within its parent's path",
-            )
+            what = f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands'
+            context.mistakes.add(f"{draft.key}.target", what, "a target is read within its parent's path")
             return 0
         link = link_on_the_way(where, place, context)
         link_path = draft.target
@@ -256,20 +249,14 @@ def _attach(
             )
             return 0
         if draft.spec.on_symlink == "error":
-            context.mistakes.add(
-                f"{draft.key}.target",
-                f'"{link_path}" is a symlink to "{points_to}"',
-                'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)',
-            )
+            remedy = 'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)'
+            context.mistakes.add(f"{draft.key}.target", f'"{link_path}" is a symlink to "{points_to}"', remedy)
             return 0
         rest = draft.target.relative_to(link_path)
         draft.target = followed(link_path, points_to).joined(rest)
         links[draft] = links.get(draft, 0) + 1
-    context.mistakes.add(
-        f"{draft.key}.target",
-        f'"{draft.spec.target}" leads through more than {MOST_LINKS} symlinks',
-        "write the path that is meant",
-    )
+    what = f'"{draft.spec.target}" leads through more than {MOST_LINKS} symlinks'
+    context.mistakes.add(f"{draft.key}.target", what, "write the path that is meant")
     return 0
 
 
@@ -280,9 +267,8 @@ def leave_out_unsupported(context: Context) -> None:
         if draft.spec.unsupported is None:
             continue
         if draft.parent is None and draft.placed and draft.target == "/":
-            context.mistakes.add(
-                f"{draft.key}.unsupported", "the root of the namespace cannot be left out", "say how it can be built"
-            )
+            what = "the root of the namespace cannot be left out"
+            context.mistakes.add(f"{draft.key}.unsupported", what, "say how it can be built")
         waiting = [draft]
         while waiting:
             one = waiting.pop()

@@ -27,11 +27,9 @@ def expand_readonly(context: Context, bind_host: BindHost) -> None:
     }
     for draft in holders:
         if draft.spec.recursive and isinstance(draft.spec.bind, MountPath):
-            context.mistakes.add(
-                f"{draft.key}.readonly",
-                "what this bind brings along would be left behind on a path of it that is made read-only",
-                "write readonly on the mount that it is bound from, or bind the path by itself",
-            )
+            what = "what this bind brings along would be left behind on a path of it that is made read-only"
+            remedy = "write readonly on the mount that it is bound from, or bind the path by itself"
+            context.mistakes.add(f"{draft.key}.readonly", what, remedy)
             continue
         found = sorted(listed_paths(draft, "readonly", context), key=lambda one: one[1].depth)
         for key, path, _ in found:

@@ -73,27 +73,22 @@ def _check_run(spec: Spec, context: Context) -> None:
     run = spec.run
     check_run_lengths(run, context)
     if run.hostname and "uts" not in run.unshare:
-        context.mistakes.add(
-            "run.hostname", f'the host name "{run.hostname}" would be set for the whole machine', 'add "uts" to unshare'
-        )
+        what = f'the host name "{run.hostname}" would be set for the whole machine'
+        context.mistakes.add("run.hostname", what, 'add "uts" to unshare')
 
 
 def name_mounts(spec: Spec, context: Context) -> None:
     """Give every mount a name: its id, or its target, with "#2" and so on where targets repeat."""
     if spec.namespace and spec.mount:
-        context.mistakes.add(
-            "mount[0]",
-            "there are mounts both in namespaces and outside of them",
-            "put each [[mount]] into a namespace: [[namespace.mount]]",
-        )
+        what = "there are mounts both in namespaces and outside of them"
+        context.mistakes.add("mount[0]", what, "put each [[mount]] into a namespace: [[namespace.mount]]")
     if not spec.namespace:
         mounts = entries(spec, "")
         _name_space(Space("", "", "", builds_root=_builds_root(spec, mounts)), mounts, spec.propagation, context)
         return
     if spec.preset:
-        context.mistakes.add(
-            "preset", "it is not said in which namespace", "write it in each [[namespace]] that has it"
-        )
+        what = "it is not said in which namespace"
+        context.mistakes.add("preset", what, "write it in each [[namespace]] that has it")
     names: set[str] = set()
     for number, one in enumerate(spec.namespace):
         key = f"namespace[{number}]"
@@ -122,11 +117,8 @@ def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Co
     for index, (key, mount) in enumerate(mounts):
         name = mount.id
         if name is None and mount.target is None:
-            context.mistakes.add(
-                key,
-                "has neither a target nor an id, so nothing can show it",
-                'add target = "/path", or an id = "..." for other mounts to bind from',
-            )
+            what = "has neither a target nor an id, so nothing can show it"
+            context.mistakes.add(key, what, 'add target = "/path", or an id = "..." for other mounts to bind from')
             name = key
         elif name is None:
             target = str(mount.target)
@@ -137,9 +129,8 @@ def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Co
         if mount.id is not None:
             first = context.by_id.setdefault(mount.id, draft)
             if first is not draft:
-                context.mistakes.add(
-                    f"{key}.id", f'id "{mount.id}" is taken by {first.key}', "give each mount an id of its own"
-                )
+                what = f'id "{mount.id}" is taken by {first.key}'
+                context.mistakes.add(f"{key}.id", what, "give each mount an id of its own")
 
 
 def _find_unused(context: Context) -> None:
@@ -153,8 +144,5 @@ def _find_unused(context: Context) -> None:
         if filesystem is None or draft.spec.id in named:
             continue
         if not any(one.placed for one in filesystem.mounts):
-            context.mistakes.add(
-                draft.key,
-                f"{draft.name} has no target, and nothing is made from it",
-                "add target = ..., or bind from it, or leave it out",
-            )
+            what = f"{draft.name} has no target, and nothing is made from it"
+            context.mistakes.add(draft.key, what, "add target = ..., or bind from it, or leave it out")

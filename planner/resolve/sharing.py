@@ -46,11 +46,8 @@ def find_groups(spec: Spec, context: Context) -> tuple[SharingGroup, ...]:
     _find_spans(ordered, context)
     for group in ordered:
         if not group.members and not group.receivers and group.name not in missed:
-            context.mistakes.add(
-                group.key,
-                f'no mount is in peer group "{group.name}"',
-                "take it out, or name it in a mount's peer_group or master",
-            )
+            what = f'no mount is in peer group "{group.name}"'
+            context.mistakes.add(group.key, what, "take it out, or name it in a mount's peer_group or master")
     _find_workbenches(ordered, context)
     return tuple(
         SharingGroup(
@@ -85,11 +82,8 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
         if peer is None and master is None:
             continue
         if draft.spec.unbindable:
-            context.mistakes.add(
-                f"{draft.key}.unbindable",
-                "an unbindable mount is private, and so in no group",
-                "leave out unbindable, or the group",
-            )
+            what = "an unbindable mount is private, and so in no group"
+            context.mistakes.add(f"{draft.key}.unbindable", what, "leave out unbindable, or the group")
         known = True
         for field, name in (("peer_group", peer), ("master", master)):
             if name is not None and name not in groups:
@@ -99,11 +93,9 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
             continue
         if peer is not None:
             if master is not None and groups[peer].master != master:
-                context.mistakes.add(
-                    f"{draft.key}.master",
-                    f'{draft.name} is in peer group "{peer}", and all peers of a group have one master',
-                    f'write master = "{master}" in [peer_group.{peer}], and leave it out here',
-                )
+                what = f'{draft.name} is in peer group "{peer}", and all peers of a group have one master'
+                remedy = f'write master = "{master}" in [peer_group.{peer}], and leave it out here'
+                context.mistakes.add(f"{draft.key}.master", what, remedy)
             groups[peer].members.append(draft)
         elif master is not None:
             # Slaves that are not shared need no group of their own, but they do need a seed to join from.
@@ -141,11 +133,8 @@ def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_Gr
         if known and name in trail:
             circle = trail[trail.index(name) :]
             sentence = ", ".join(f'"{one}" receives from "{groups[one].master}"' for one in circle)
-            context.mistakes.add(
-                f"{groups[name].key}.master",
-                f"masters go in a circle: {sentence}",
-                "a group cannot receive from itself; take one master out",
-            )
+            remedy = "a group cannot receive from itself; take one master out"
+            context.mistakes.add(f"{groups[name].key}.master", f"masters go in a circle: {sentence}", remedy)
             good = False
         for one in reversed(trail):
             state[one] = True
@@ -162,19 +151,15 @@ def _find_host(spec: Spec, group: _GroupDraft, context: Context) -> None:
         return
     place = f"{group.key}.host"
     if table.master is not None:
-        context.mistakes.add(
-            f"{group.key}.master", "a group of the host has the master that it has there", "leave out master, or host"
-        )
+        what = "a group of the host has the master that it has there"
+        context.mistakes.add(f"{group.key}.master", what, "leave out master, or host")
     found = context.look_to_mount(table.host, place, "name a path on the host that exists")
     if found is None:
         return
     if found.mount.peer_group == 0:
         kind = "a slave, but not shared itself" if found.mount.master else "private"
-        context.mistakes.add(
-            place,
-            f'no peer group is behind "{table.host}": the host\'s mount there ({found.mount.mountpoint}) is {kind}',
-            f"make it shared on the host: mount --make-shared {found.mount.mountpoint}",
-        )
+        what = f'no peer group is behind "{table.host}": the host\'s mount there ({found.mount.mountpoint}) is {kind}'
+        context.mistakes.add(place, what, f"make it shared on the host: mount --make-shared {found.mount.mountpoint}")
         return
     group.host = found
     group.filesystem = f"host:{found.mount.device}"

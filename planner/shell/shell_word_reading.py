@@ -189,9 +189,8 @@ class WordReader(ScriptTree):
             r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=+?]|##?|%%?|//|/[#%]?|\^\^?|,,?|:|\})", text
         )
         if match is None:
-            raise ScriptError(
-                self.line(node), f"{text} is not followed", "use ${NAME}, ${NAME:-...}, ${NAME#...} or ${NAME%...}"
-            )
+            what = f"{text} is not followed"
+            raise ScriptError(self.line(node), what, "use ${NAME}, ${NAME:-...}, ${NAME#...} or ${NAME%...}")
         if match[2] == "}":
             return ShellParameter(match[1], quoted, key=index)
         start = node.end_byte - len(text[match.end() :].encode())
