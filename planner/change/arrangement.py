@@ -59,24 +59,17 @@ class Arrangement:
 
     def _root(self, site: ExaminedSite) -> Steps[None]:
         """The lowest mount stays; what is stacked upon it is a site like any other."""
+        if site.kept and site.mode in ("inside", "append"):
+            yield self._edit(site, None)
+            return
+        what = "what would have to be changed lies under another mount on /"
         if not site.kept:
-            self.obstacles.append(
-                ChangeObstacle(
-                    "root", "the root would be another mount: every process that has it would be moved to the new one,"
-                    " and those in a chroot, or with a working directory on the old one, would be left behind there",
-                    "build it anew: mountplan apply --replace", self.space.origins[site.wanted[0]],
-                )
-            )  # fmt: skip
-            return
-        if site.mode not in ("inside", "append"):
-            self.obstacles.append(
-                ChangeObstacle(
-                    "root", "what would have to be changed lies under another mount on /",
-                    "build it anew: mountplan apply --replace", self.space.origins[site.wanted[0]],
-                )
-            )  # fmt: skip
-            return
-        yield self._edit(site, None)
+            what = (
+                "the root would be another mount: every process that has it would be moved to the new one, and those"
+                " in a chroot, or with a working directory on the old one, would be left behind there"
+            )
+        anew = "build it anew: mountplan apply --replace"
+        self.obstacles.append(ChangeObstacle("root", what, anew, self.space.origins[site.wanted[0]]))
 
     # --- one mount, and the sites on it
 
@@ -227,13 +220,11 @@ class Arrangement:
         for wanted in site.wanted[level:]:
             if parent.startswith("live:") and path:
                 self.steps += self._parts.nodes_upon(self.space, wanted, parent, path)
+            handle = carried.get(wanted) or self._make(wanted)
             if wanted in carried:
-                handle = carried[wanted]
                 self._make_place(wanted)
-                self.steps.append(s.Attach(handle, parent, path, path != "", False, self.space.origins[wanted]))
-            else:
-                handle = self._make(wanted)
-                self.steps.append(s.Attach(handle, parent, path, path != "", False, self.space.origins[wanted]))
+            self.steps.append(s.Attach(handle, parent, path, path != "", False, self.space.origins[wanted]))
+            if wanted not in carried:
                 yield self._fill(wanted, None)
                 made.append(wanted)
             parent, path = handle, ""
@@ -401,9 +392,7 @@ class Arrangement:
                     self._join(wanted, handle)
             else:
                 handle = yield self._put_together(site, len(site.wanted) - 1)
-            self.steps.append(
-                c.AttachLowest(handle, parent, path, row.peer_group != 0, space.origins[wanted])
-            )  # fmt: skip
+            self.steps.append(c.AttachLowest(handle, parent, path, row.peer_group != 0, space.origins[wanted]))
             self.steps.append(s.Release(handle, ""))
         if old >= 0 and not site.top_beneath:
             self._detach(old)
@@ -426,11 +415,8 @@ class Arrangement:
             self._detach(found)
 
     def _put_on(self, site: ExaminedSite, upon: ExaminedMount | None) -> Steps[None]:
-        carried = {
-            wanted: self._handles[wanted]
-            for wanted in site.wanted[site.kept :]
-            if self._handles.get(wanted, "").startswith("carried:")
-        }
+        handles = {wanted: self._handles.get(wanted, "") for wanted in site.wanted[site.kept :]}
+        carried = {wanted: handle for wanted, handle in handles.items() if handle.startswith("carried:")}
         yield self._stack_upon(site, upon, carried)
         for handle in carried.values():
             self.steps.append(s.Release(handle, ""))

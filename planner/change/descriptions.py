@@ -22,13 +22,9 @@ class Descriptions:
     """`changes` of one namespace, and what stands in their way unless it is allowed."""
 
     def __init__(
-        self,
-        examination: Examination,
-        sharing: SharingMatch,
-        groups: dict[int, str],
-        images: dict[str, str],
+        self, examination: Examination, sharing: SharingMatch, groups: dict[int, str], images: dict[str, str],
         allowed: Allowed,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """`groups` has names of groups by their numbers, `images` those of images by the devices that show them."""
         self._space: PairedSpace = examination.space
         self._sharing = sharing
@@ -59,7 +55,7 @@ class Descriptions:
             if inner is None:
                 replaces = self._replaced(site, number, swapped, back)
                 if replaces is None:
-                    self._tell("+", wanted, self._what(space.wanted, wanted), "the spec has it", site)
+                    self._new(wanted, site)
                 else:
                     swapped.add(replaces)
                     self._swap(wanted, replaces, "another mount", site)
@@ -97,36 +93,22 @@ class Descriptions:
             yield ExaminedSite(place, on[place], [], mode="append")
 
     def _gone(self, found: int, site: ExaminedSite, whose: str = "the spec does not have it") -> None:
-        row = self._space.found.rows[found]
-        self._check_leaving(found, row.mountpoint)
-        self._line(
-            "-",
-            row.mountpoint,
-            found_layer(self._space.found, found),
-            self._what(self._space.found, found),
-            whose,
-            "",
-            found,
-        )
+        self._check_leaving(found, self._space.found.rows[found].mountpoint)
+        self._gone_line(found, whose)
         self._gone_below(found, site)
 
     def _gone_below(self, found: int, site: ExaminedSite | None = None) -> None:
         """What goes with it; the rest of its own stack is told of by itself."""
         for child in self._space.found.children.get(found, ()):
-            if site is not None and child in site.found:
-                continue
-            row = self._space.found.rows[child]
-            self._line(
-                "-",
-                row.mountpoint,
-                found_layer(self._space.found, child),
-                self._what(self._space.found, child),
-                "what it stands on goes",
-                "",
-                child,
-                below=False,
-            )
-            self._gone_below(child)
+            if site is None or child not in site.found:
+                self._gone_line(child, "what it stands on goes")
+                self._gone_below(child)
+
+    def _gone_line(self, found: int, why: str) -> None:
+        forest = self._space.found
+        self._line(
+            "-", forest.rows[found].mountpoint, found_layer(forest, found), self._what(forest, found), why, "", found
+        )
 
     def _swap(self, wanted: int, found: int, why: str, site: ExaminedSite) -> None:
         space = self._space
@@ -157,39 +139,23 @@ class Descriptions:
         if space.standing.locks.get(space.found.rows[found].mount_id) == "locked":
             what = f"{mountpoint} is locked: it came with a more privileged user's tree"
             self.obstacles.append(ChangeObstacle("locked", what, "leave it where it is"))
-        for user in space.users(found):
+        for user in space.users(found) if not self._allowed.move else ():
             if user.root:
                 name = user.command or "process"
                 what = f"{mountpoint}: {name} ({user.pid}) has its root there, and would keep the old one"
-                self._need("move", self._allowed.move, what, "--allow-move", None)
+                self.obstacles.append(ChangeObstacle("move", what, "--allow-move lets it be so"))
 
-    def _need(self, kind: str, allowed: bool, what: str, option: str, wanted: int | None) -> None:
-        if not allowed:
-            origin = self._space.origins[wanted] if wanted is not None else ""
-            self.obstacles.append(ChangeObstacle(kind, what, f"{option} lets it be so", origin))
+    def _new(self, wanted: int, site: ExaminedSite) -> None:
+        space, sharing = self._space, self._sharing_wanted(wanted)
+        what = self._what(space.wanted, wanted) + (f", {sharing}" if sharing != "private" else "")
+        mountpoint, layer = space.wanted.rows[wanted].mountpoint, self._layer(site, wanted)
+        self._line("+", mountpoint, layer, what, "the spec has it", space.origins[wanted], None)
 
-    def _tell(self, sign: Sign, wanted: int, what: str, why: str, site: ExaminedSite) -> None:
-        row = self._space.wanted.rows[wanted]
-        sharing = self._sharing_wanted(wanted)
-        what += f", {sharing}" if sharing != "private" else ""
-        self._line(sign, row.mountpoint, self._layer(site, wanted), what, why, self._space.origins[wanted], None)
-
-    def _line(
-        self,
-        sign: Sign,
-        mount: str,
-        layer: str,
-        what: str,
-        why: str,
-        origin: str,
-        found: int | None,
-        *,
-        below: bool = True,
-    ) -> None:
+    def _line(self, sign: Sign, mount: str, layer: str, what: str, why: str, origin: str, found: int | None) -> None:
         notices: tuple[str, ...] = ()
         if found is not None:
             rows = self._space.found.rows
-            users = self._space.users_by_mount(found, below=below and sign == "swap")
+            users = self._space.users_by_mount(found, below=sign == "swap")
             told = (f"{user}" + (f", of {rows[at].mountpoint}" if at != found else "") for at, user in users)
             words = list(dict.fromkeys(told))
             notices = tuple(words[:_MOST]) + ((f"{len(words) - _MOST} more",) if len(words) > _MOST else ())

@@ -8,7 +8,7 @@ a moment something is missing; or only `inside`, in what stands on the mounts of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -17,8 +17,8 @@ from mountplan.planner.change.deep_calls import Steps, run_through
 from mountplan.planner.change.paired_space import PairedSpace, covers_of
 from mountplan.planner.change.same_superblock import Superblocks
 from mountplan.planner.change.sharing_changes import SharingMatch
+from mountplan.planner.compare.arrivals import Arrivals
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.table import MountRow
 
 Mode: TypeAlias = Literal["none", "inside", "append", "pop", "swap", "peer", "rebuild"]
 
@@ -28,7 +28,7 @@ class ExaminedSite:
     """One site. `wanted` and `found` are the stacks, the lowest first; the first `kept` of both are the same.
 
     `inner` has what was found out about each wanted mount that has a counterpart in the stack. `arrived` are mounts on
-    top that have come from elsewhere, and stay. `lifted` if it only covers what is to be changed.
+    top that have come from elsewhere, and stay.
 
     With `peer`, the last `upper` of both stay, and all others are exchanged; `covered` says whether a walk reaches none
     of them, and `top_beneath` whether the topmost is exchanged as by a swap.
@@ -41,7 +41,6 @@ class ExaminedSite:
     found: list[int]
     kept: int = 0
     mode: Mode = "none"
-    lifted: bool = False
     upper: int = 0
     covered: bool = False
     top_beneath: bool = False
@@ -79,10 +78,6 @@ class ExaminedMount:
     dirty: bool = False
 
     @property
-    def changes_itself(self) -> bool:
-        return bool(self.unlike) or self.sharing or self.attributes != Change()
-
-    @property
     def is_changed_through_peer(self) -> bool:
         """Whether it has to be private for a moment, as it becomes the slave of a peer."""
         sites = self.sites.values()
@@ -110,7 +105,7 @@ class Examination:
         space: PairedSpace,
         superblocks: Superblocks,
         sharing: SharingMatch,
-        has_arrived: Callable[[MountRow, MountRow], bool],
+        arrivals: Arrivals,
         *,
         beneath: bool,
         peers: bool,
@@ -119,19 +114,11 @@ class Examination:
         self.space = space
         self._superblocks = superblocks
         self._sharing = sharing
-        self._has_arrived = has_arrived
+        self._arrivals = arrivals
         self._beneath = beneath
         self._peers = peers
         wanted, found = space.roots()
-        top = self._site_at_root(wanted, found)
-        self.root: ExaminedSite = run_through(top)
-
-    def _site_at_root(self, wanted: int, found: int) -> Steps[ExaminedSite]:
-        space = self.space
-        return self._site("/", space.wanted.stack(wanted), space.found.stack(found))
-
-    def is_same(self, wanted: int, found: int) -> bool:
-        return not self.unlike(wanted, found)
+        self.root: ExaminedSite = run_through(self._site("/", space.wanted.stack(wanted), space.found.stack(found)))
 
     def unlike(self, wanted: int, found: int) -> str:
         """Why a mount that stands cannot become the wanted one."""
@@ -173,7 +160,7 @@ class Examination:
                     _make_afresh(site)
         dirty = [place for place, site in one.sites.items() if site.mode != "none"]
         self._reach(one, {place: covers_of(under, place) for place in dirty})
-        one.dirty = one.changes_itself or bool(dirty)
+        one.dirty = bool(one.unlike or one.sharing or one.attributes != Change() or dirty)
         if not one.dirty:
             one.sites = {place: site for place, site in one.sites.items() if site.arrived}
         return one
@@ -216,7 +203,7 @@ class Examination:
     def _is_arrival(self, found: int) -> bool:
         forest = self.space.found
         parent = forest.parents[found]
-        return parent >= 0 and self._has_arrived(forest.rows[found], forest.rows[parent])
+        return parent >= 0 and self._arrivals.whence(forest.rows[found], forest.rows[parent]) == "elsewhere"
 
     def can_be_carried(self, instead: ExaminedMount, site: ExaminedSite, stack: list[int]) -> bool:
         """A mount that is the same, and that a walk reaches, can be cloned with all on it; not what is unbindable."""
@@ -246,8 +233,8 @@ class Examination:
                 by_peer.append(place)
             else:
                 lifted.update(covers)
-        for place in lifted:
-            self._lift(one.sites[place])
+        for place in lifted:  # to be taken off, so that what it covers can be reached
+            one.sites[place].kept, one.sites[place].mode = 0, "rebuild"
         for place, covers in dirty.items():
             site = one.sites[place]
             if place in lifted or (covers and place not in by_peer):
@@ -306,24 +293,16 @@ class Examination:
             return False
         return not any(below.arrived for one in mounts_in(site) for below in one.sites.values())
 
-    def _lift(self, site: ExaminedSite) -> None:
-        """Have a site be taken off, so that what it covers can be reached."""
-        if site.mode in ("none", "inside", "append"):
-            site.lifted = True
-        site.kept, site.mode = 0, "rebuild"
-
 
 def attribute_change(wanted: str, there: str) -> Change:
     """What mount_setattr(2) has to be asked for, of attributes as mountinfo shows them."""
     if wanted == there:
         return Change()
     want, have = parse_shown(wanted) & ~IDMAP, parse_shown(there) & ~IDMAP
-    times = (want ^ have) & ATIME_MASK
-    plain = ~ATIME_MASK
-    return Change(
-        (want & ~have & plain) | (want & ATIME_MASK if times else 0),
-        (have & ~want & plain) | (ATIME_MASK if times else 0),
-    )
+    change = Change(want & ~have & ~ATIME_MASK, have & ~want & ~ATIME_MASK)
+    if (want ^ have) & ATIME_MASK:
+        return Change(change.set | (want & ATIME_MASK), change.clear | ATIME_MASK)
+    return change
 
 
 def _make_afresh(site: ExaminedSite) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mountplan.planner.change import change_steps as c
-from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle
+from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle, Sign
 from mountplan.planner.change.new_parts import NewParts, NoSource
 from mountplan.planner.change.paired_space import PairedSpace, seen_at
 from mountplan.planner.change.parts import Node, Parts, PlannedFilesystem, is_declared, what_it_is
@@ -27,13 +27,9 @@ class FileChanges:
     """`changes` are lines of the preview; the steps are handed to `new`."""
 
     def __init__(
-        self,
-        parts: Parts,
-        record: Record | None,
-        superblocks: Superblocks,
-        new: NewParts,
+        self, parts: Parts, record: Record | None, superblocks: Superblocks, new: NewParts,
         spaces: tuple[PairedSpace, ...],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._new = new
         self._filesystems = parts.filesystems
         self._spaces = spaces
@@ -143,27 +139,21 @@ class FileChanges:
     def _is_mounted(self, device: str, path: str) -> bool:
         """Whether a file is the root of a mount, or will be, or something is mounted upon it: no rename then."""
         for space in self._spaces:
-            for row in space.wanted.rows:
-                if row.root == path and self._devices.get(row.device[1:]) == device:
-                    return True
-            forest = space.found
-            for at, row in enumerate(forest.rows):
-                if row.device == device and row.root == path:
-                    return True
-                parent = forest.parents[at]
-                if parent >= 0 and forest.rows[parent].device == device:
-                    above = forest.rows[parent]
-                    mountpoint = TargetPath(row.mountpoint)
-                    if mountpoint.is_under(above.mountpoint):
-                        inside = TargetPath(above.root).joined(mountpoint.relative_to(above.mountpoint))
-                        if inside == path:
-                            return True
+            wanted, rows = space.wanted.rows, space.found.rows
+            if any(row.root == path and self._devices.get(row.device[1:]) == device for row in wanted):
+                return True
+            if any(row.root == path and row.device == device for row in rows):
+                return True
+            pairs = zip(map(TargetPath, (row.mountpoint for row in rows)), space.found.parents, strict=True)
+            upon = ((there, rows[parent]) for there, parent in pairs if parent >= 0 and rows[parent].device == device)
+            ways = ((there, above) for there, above in upon if there.is_under(above.mountpoint))
+            if any(path == TargetPath(one.root).joined(there.relative_to(one.mountpoint)) for there, one in ways):
+                return True
         return False
 
-    def _tell(self, sign: str, name: Handle, node: Node, why: str) -> None:
+    def _tell(self, sign: Sign, name: Handle, node: Node, why: str) -> None:
         mount, namespace = self._place(name, f"/{node.path}")
-        assert sign in ("+", "~")
-        self.changes.append(ChangeLine("+" if sign == "+" else "~", namespace, mount, "", node.node, why, node.origin))
+        self.changes.append(ChangeLine(sign, namespace, mount, "", node.node, why, node.origin))
 
     def _place(self, name: Handle, path: str = "/") -> tuple[str, str]:
         return seen_at(self._spaces, self._devices[name], path)

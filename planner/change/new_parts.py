@@ -60,14 +60,9 @@ class NewParts:
     """Asked for one part after the other; steps() then has what makes them all."""
 
     def __init__(
-        self,
-        plan: Plan,
-        parts: Parts,
-        superblocks: Superblocks,
-        sharing: SharingMatch,
-        spaces: tuple[PairedSpace, ...],
-        host: MountTable,
-    ) -> None:
+        self, plan: Plan, parts: Parts, superblocks: Superblocks, sharing: SharingMatch,
+        spaces: tuple[PairedSpace, ...], host: MountTable,
+    ) -> None:  # fmt: skip
         self._plan = plan
         self._parts = parts
         self._devices = superblocks.devices
@@ -109,7 +104,7 @@ class NewParts:
                 if not isinstance(step, s.SetAttributes):
                     self._making.append(step)
         else:
-            path = self._host_path(name)
+            path = name[len(self._top_of(name)) + 1 :]
             self._making.append(s.CloneHost(name, path, False, "private", "", origin))
             bits = parse_shown(row.attributes)
             self._making.append(s.SetAttributes(name, bits & _ALL, _ALL, False, False, "", row.attributes, origin))
@@ -137,7 +132,7 @@ class NewParts:
 
     def _make_way(self, filesystem: Handle, path: str) -> None:
         """What the plan makes in a filesystem that stands, down to a path."""
-        for node in self._nodes_of(filesystem):
+        for node in self._parts.filesystems[filesystem].nodes:
             if TargetPath(path).is_under(f"/{node.path}"):
                 self.make_node(filesystem, node, existing=True)
 
@@ -149,9 +144,6 @@ class NewParts:
             for step in self._parts.making.get(name, ())
             if isinstance(step, s.MakeNode) and TargetPath(f"/{path}").is_under(f"/{step.path}")
         ]
-
-    def _nodes_of(self, filesystem: Handle) -> tuple[s.MakeNode, ...]:
-        return self._parts.filesystems[filesystem].nodes
 
     def make_node(self, filesystem: Handle, node: s.MakeNode, *, existing: bool) -> None:
         """Make something in a filesystem that stands, before the others rely upon it. Raises NoSource."""
@@ -176,12 +168,12 @@ class NewParts:
             self._making.append(s.CloneMount(name, take, path, True, False, origin))
             return
         if own.mount == name:
-            self._making += self._creation(filesystem, aside=False)
+            self._making += self._creation(filesystem)
             return
         self._filesystems.add(filesystem)
         self._making += [step for step in making if not isinstance(step, s.SetAttributes)]
 
-    def _creation(self, filesystem: Handle, *, aside: bool) -> Iterator[c.ChangeStep]:
+    def _creation(self, filesystem: Handle) -> Iterator[c.ChangeStep]:
         own = self._parts.filesystems[filesystem]
         creation = own.creation
         within = creation.mount or filesystem
@@ -243,9 +235,6 @@ class NewParts:
         while end >= 0 and name[:end] not in self._names:
             end = name.find("+/", end + 1)
         return name[:end] if end >= 0 else ""
-
-    def _host_path(self, name: Handle) -> str:
-        return name[len(self._top_of(name)) + 1 :]
 
     # --- filesystems that stand
 
@@ -340,36 +329,29 @@ class NewParts:
     def steps(self) -> list[c.ChangeStep]:
         members = self.sources()
         seeds = self._seeds(members)
-        made = [
-            step
-            for name in self._parts.filesystems
-            if name in self._filesystems
-            for step in self._creation(name, aside=True)
-        ]
+        parts = self._parts
+        asked = [name for name in parts.filesystems if name in self._filesystems]
+        made = [step for name in asked for step in self._creation(name)]
         # An overlay's layers may have been asked for just now.
-        again = {
-            name for name in self._filesystems if not any(getattr(step, "filesystem", "") == name for step in made)
-        }
-        made = [
-            step for name in self._parts.filesystems if name in again for step in self._creation(name, aside=True)
-        ] + made
-        steps: list[c.ChangeStep] = [s.UnshareNamespace("", "")]
-        steps += [
-            step for seed, step in self._parts.seeds.items()
-            if seed in self.joined_roots and isinstance(step, s.TakeHostGroup)
-        ]  # fmt: skip
-        steps += self._host_seeds.values()
-        steps += [step for name, step in self._parts.id_maps.items() if name in self._id_maps]
-        steps += [s.MakePrivate(""), s.MakeYard("")]
-        steps += self._taking()
-        steps += self._first
-        steps += [step for name, step in self._parts.workbenches.items() if name in self._workbenches]
-        steps += made
-        steps += seeds
-        steps += self._making
-        steps += self._extra
-        steps += self.trees
-        return steps
+        more = [name for name in parts.filesystems if name in self._filesystems and name not in asked]
+        made = [step for name in more for step in self._creation(name)] + made
+        joined = [step for seed, step in parts.seeds.items() if seed in self.joined_roots]
+        return [
+            s.UnshareNamespace("", ""),
+            *(step for step in joined if isinstance(step, s.TakeHostGroup)),
+            *self._host_seeds.values(),
+            *(step for name, step in parts.id_maps.items() if name in self._id_maps),
+            s.MakePrivate(""),
+            s.MakeYard(""),
+            *self._taking(),
+            *self._first,
+            *(step for name, step in parts.workbenches.items() if name in self._workbenches),
+            *made,
+            *seeds,
+            *self._making,
+            *self._extra,
+            *self.trees,
+        ]
 
     def _taking(self) -> Iterator[c.ChangeStep]:
         for view in self._views:

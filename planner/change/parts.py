@@ -74,7 +74,6 @@ class Parts:
         self.joined: dict[Handle, Handle] = {}
         self.workbenches: dict[Handle, s.CloneHostWorkbench] = {}
         self.id_maps: dict[Handle, s.MakeIdMap] = {}
-        self.bases: set[str] = set()
         creations: dict[Handle, Creation] = {}
         within: dict[Handle, Handle] = {}  # what a node may be in -> its filesystem
         nodes: dict[Handle, list[Node]] = {}
@@ -109,8 +108,6 @@ class Parts:
                     self.workbenches[step.filesystem] = step
                 case s.MakeIdMap():
                     self.id_maps[step.id_map] = step
-                case s.MakeBase():
-                    self.bases.add(step.namespace)
                 case _:
                     pass
         for name, creation in creations.items():

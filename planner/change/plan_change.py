@@ -26,7 +26,7 @@ from mountplan.planner.host import MOUNT_MAX
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, group_numbers, predict
-from mountplan.planner.tables.table import MountRow, Walks, copied
+from mountplan.planner.tables.table import Walks, copied
 
 _REPLACE = "mountplan apply --replace"
 _ANEW = f"build it anew: {_REPLACE}"
@@ -79,13 +79,10 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         lambda: Surroundings(tuple(table for _, table in standing.outside), standing.ages),
     )
 
-    def has_arrived(mount: MountRow, parent: MountRow) -> bool:
-        return arrivals.whence(mount, parent) == "elsewhere"
-
     sharing = SharingMatch(parts, spaces, superblocks)
     while True:
         examined = [
-            Examination(space, superblocks, sharing, has_arrived, beneath=standing.beneath, peers=peers)
+            Examination(space, superblocks, sharing, arrivals, beneath=standing.beneath, peers=peers)
             for space in spaces
         ]
         new = NewParts(plan, parts, superblocks, sharing, spaces, standing.host)
@@ -162,13 +159,9 @@ def _renamed(steps: tuple[c.ChangeStep, ...], spaces: tuple[PairedSpace, ...]) -
 
 
 def _option_changes(
-    superblocks: Superblocks,
-    parts: Parts,
-    spaces: tuple[PairedSpace, ...],
-    new: NewParts,
-    standing: StandingTree,
+    superblocks: Superblocks, parts: Parts, spaces: tuple[PairedSpace, ...], new: NewParts, standing: StandingTree,
     obstacles: list[ChangeObstacle],
-) -> list[ChangeLine]:
+) -> list[ChangeLine]:  # fmt: skip
     outside = {row.device for _, table in (("", standing.host), *standing.outside) for row in table.rows}
     told = []
     for name, options in superblocks.options.items():
@@ -179,17 +172,8 @@ def _option_changes(
         origin = parts.filesystems[name].creation.origin
         words = ", ".join(key if value is True else f"{key}={value}" for key, value in options)
         before = superblocks.before[name]
-        told.append(
-            ChangeLine(
-                "~",
-                namespace,
-                where,
-                "",
-                f"options {before + ' -> ' if before else ''}{words}",
-                "the spec says so",
-                origin,
-            )
-        )
+        what = f"options {before + ' -> ' if before else ''}{words}"
+        told.append(ChangeLine("~", namespace, where, "", what, "the spec says so", origin))
         if device in outside:
             what = f"{where}: other namespaces show the same filesystem, and its options are theirs as well"
             obstacles.append(ChangeObstacle("shared superblock", what, "leave its options as they are", origin))
@@ -204,17 +188,13 @@ def _cut_off(sharing: SharingMatch, standing: StandingTree, allowed: Allowed) ->
     """Groups that are made anew, and have members outside, which would not be in them any more."""
     numbers = {sharing.standing[seed][0]: seed for seed in sharing.anew if seed in sharing.standing}
     numbers.pop(0, None)
-    found = []
-    for name, table in (("host", standing.host), *standing.outside):
+    for name, table in (("host", standing.host), *standing.outside) if not allowed.propagation else ():
         for row in table.rows:
-            seed = numbers.get(row.peer_group) or numbers.get(row.master)
-            if seed and not allowed.propagation:
-                what = (
-                    f"the group {seed.removeprefix('seed:')} has to be made anew, and {row.mountpoint} of {name} would"
-                    " not be in it any more"
-                )
-                found.append(ChangeObstacle("propagation", what, _ALLOW))
-    return found[:1]
+            if seed := numbers.get(row.peer_group) or numbers.get(row.master):
+                what = f"the group {seed.removeprefix('seed:')} has to be made anew, and"
+                lost = f"{what} {row.mountpoint} of {name} would not be in it any more"
+                return [ChangeObstacle("propagation", lost, _ALLOW)]
+    return []
 
 
 def _lonely(new: NewParts, sharing: SharingMatch, parts: Parts) -> list[ChangeObstacle]:
@@ -230,13 +210,9 @@ def _lonely(new: NewParts, sharing: SharingMatch, parts: Parts) -> list[ChangeOb
 
 
 def _tried(
-    result: ChangePlan,
-    plan: Plan,
-    standing: StandingTree,
-    allowed: Allowed,
-    mount_max: int,
+    result: ChangePlan, plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int,
     spaces: tuple[PairedSpace, ...],
-) -> ChangePlan:
+) -> ChangePlan:  # fmt: skip
     """Carry it out in the model: what it comes to inside must be what the plan says, and outside nothing may change."""
     try:
         coming = {space.standing.name: tuple(space.wanted.rows) for space in spaces}
@@ -260,13 +236,9 @@ def _tried(
         obstacles.append(ChangeObstacle("model", trial.takes_off or what, _ANEW, one.origin))
     gaps = [(space, place) for space in spaces for place in trial.sights[space.standing.name].gaps()]
     changes = _with_gaps(result.changes, {(space.name, place) for space, place in gaps})
-    if not allowed.gap:
-        obstacles += (
-            ChangeObstacle(
-                "gap", f"{place} is missing for a moment", "--allow-gap lets it be so", space.origin_at(place)
-            )
-            for space, place in gaps
-        )  # fmt: skip
+    for paired, place in gaps if not allowed.gap else ():
+        what, allow = f"{place} is missing for a moment", "--allow-gap lets it be so"
+        obstacles.append(ChangeObstacle("gap", what, allow, paired.origin_at(place)))
     spread = []
     names = ["this namespace", *(name for name, _ in standing.outside)]
     for name, earlier, later in zip(names, before, trial.outside(), strict=True):

@@ -103,9 +103,8 @@ def _is_made_of_same(
             if any(_is_changed_below(parts.filesystems[name], one, parts.filesystems[below]) for one in earlier):
                 return False
         elif before in rows or below not in made or not _equal(made[below], parts.filesystems[below]):
-            return (
-                False  # otherwise no mount shows it, through which it could be changed, and it is below the other still
-            )
+            return False
+        # Otherwise no mount shows it, through which it could be changed, and it is below the other still.
     return True
 
 
@@ -177,12 +176,9 @@ def _alike(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:
             return False
         if _dropped(first.fstype, first.options, second.options):
             return False
-        return not differing_asked(
-            first.fstype, _fixed(first.fstype, first.options), _fixed(second.fstype, second.options)
-        )
-    if one.mapped != two.mapped:
-        return False
-    return _unnamed(first) == _unnamed(second)
+        fixed = (_fixed(first.fstype, creation.options) for creation in (first, second))
+        return not differing_asked(first.fstype, *fixed)
+    return one.mapped == two.mapped and _unnamed(first) == _unnamed(second)
 
 
 def _unnamed(creation: Creation) -> Creation:
@@ -195,11 +191,10 @@ def _shows(row: MountRow, fs: PlannedFilesystem) -> bool:
     """Whether a superblock of which no record tells may be this one."""
     creation = fs.creation
     if isinstance(creation, s.MakeFilesystem):
-        fixed = _fixed(creation.fstype, creation.options)
         return (
             (of(creation.fstype).shown_as or creation.fstype) == row.fstype
             and (creation.source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
-            and not (differing_options(row.fstype, fixed, row.options))
+            and not differing_options(row.fstype, _fixed(creation.fstype, creation.options), row.options)
         )
     if isinstance(creation, s.MakeOverlay):
         return row.fstype == "overlay" and _layers_shown(row.options) == _layers_asked(creation)
@@ -228,8 +223,7 @@ def _layers_asked(creation: s.MakeOverlay) -> tuple[str, ...]:
 
 
 def _values(options: str) -> dict[str, str]:
-    pairs = (part.partition("=") for part in options.split(","))
-    return {key: value for key, _, value in pairs}
+    return {key: value for key, _, value in (part.partition("=") for part in options.split(","))}
 
 
 def _changes(
