@@ -100,6 +100,10 @@ def operand_of(tree: str | int) -> str:
 
 def side_of(value: Comparable, parameters: Mapping[str, str] | None = None) -> str | Side:
     """One side of a comparison: as the command line has it, or what a value comes to."""
+    if isinstance(value, int):
+        return operand_of(value)
+    if isinstance(value, str) and not is_text(value):
+        return value
     from mountplan.applier.observe.observe import observe
     from mountplan.operands import Side, file_operand, predicted, read_side
     from mountplan.planner.compare.view import View
@@ -107,10 +111,6 @@ def side_of(value: Comparable, parameters: Mapping[str, str] | None = None) -> s
     from mountplan.planner.tables.table import MountTable
     from mountplan.tree import Tree
 
-    if isinstance(value, int):
-        return operand_of(value)
-    if isinstance(value, str) and not is_text(value):
-        return value
     if isinstance(value, MountTable):
         return Side("the table", (View("", value),), of_machine=False)
     if isinstance(value, Tree):

@@ -1,4 +1,4 @@
-"""`mountplan run FILE [-- COMMAND...]` and `check FILE...` without argparse: that takes as long as a small tree."""
+"""Plain command lines, such as `mountplan run FILE`, without argparse: that takes as long as a small tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-# What parser.py, run_cmd.py and check_cmd.py give for files alone; a test compares them.
+# The words that a command takes, in order; `check` takes any number of its one.
+WORDS: dict[str, tuple[str, ...]] = {
+    "run": ("spec",),
+    "check": ("specs",),
+    "ls": (),
+    "show": ("name",),
+    "verify": ("spec", "subject"),
+    "diff": ("first", "second"),
+}
+# What parser.py and the command's own module give for these words alone; a test compares them.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "run": {
         "settings": None,
@@ -23,6 +32,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "extra": [],
     },
     "check": {"settings": None, "rootless": "auto", "all": False},
+    "ls": {"names": False},
+    "show": {"all": False},
+    "verify": {"subject": "", "settings": None, "all": False, "verbose": False},
+    "diff": {"settings": None, "all": False},
 }
 
 
@@ -34,12 +47,15 @@ class Arguments:
 
 
 def parse(words: list[str]) -> argparse.Namespace | None:
-    """The arguments, if `words` are `run FILE` or `check FILE...` and nothing else; otherwise None: argparse knows."""
-    command, *files = words
-    if command not in DEFAULTS or not files or any(one.startswith("-") and one != "-" for one in files):
+    """The arguments, if `words` are one of these commands and what it takes; otherwise None: argparse knows."""
+    command = words[0]
+    given: list[Any] = words[1:]
+    names = WORDS.get(command)
+    if names is None or any(one.startswith("-") and one != "-" for one in given):
         return None
     if command == "check":
-        return Arguments({**DEFAULTS[command], "command": command, "specs": files})  # type: ignore[return-value]
-    if len(files) > 1:
+        given = [given] if given else []
+    values = {**DEFAULTS[command], "command": command, **dict(zip(names, given, strict=False))}
+    if len(given) > len(names) or not values.keys() >= {*names}:
         return None
-    return Arguments({**DEFAULTS[command], "command": command, "spec": files[0]})  # type: ignore[return-value]
+    return Arguments(values)  # type: ignore[return-value]

@@ -178,7 +178,13 @@ def test_wrong_usage_as_json(run: Command) -> None:
     assert {"code": "usage", "exit_status": 2}.items() <= ended.json()["error"].items()
 
 
-@pytest.mark.parametrize("words", ["run x.toml", "run -", "run ./plan.json", "check x.toml", "check - y.toml"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("run x.toml", "run -", "run ./plan.json", "check x.toml", "check - y.toml"),
+        *("ls", "show x", "verify x.toml", "verify - pid:1", "diff x y"),
+    ],
+)
 def test_the_quick_way_gives_the_arguments_that_the_parser_gives(words: str) -> None:
     """Two ways to read one command line must not come to differ."""
     assert vars(make_parser().parse_args(words.split())) == vars(without_argparse.parse(words.split()) or object())
@@ -219,9 +225,15 @@ def test_a_command_on_its_own_is_read_as_among_all(command: str) -> None:
     assert vars(make_parser().parse_args(words)) == alone
 
 
-@pytest.mark.parametrize("words", [["run"], ["run", "--json"], ["run", "x", "y"], ["apply", "x"], ["run", "-q", "x"]])
-def test_whatever_is_not_plain_is_left_to_the_parser(words: list[str]) -> None:
-    assert without_argparse.parse(words) is None
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("run", "run --json", "run x y", "apply x", "run -q x", "check", "ls x", "ls --names", "show", "show x y"),
+        *("verify", "verify x y z", "diff x", "diff x y --all"),
+    ],
+)
+def test_whatever_is_not_plain_is_left_to_the_parser(words: str) -> None:
+    assert without_argparse.parse(words.split()) is None
 
 
 def test_the_table_of_exit_statuses_is_one() -> None:
