@@ -47,7 +47,9 @@ def look(folder: Path, mounts: int, names: int, rounds: int) -> None:
         for path in pair:
             os.makedirs(path, exist_ok=True)
     large, changed, small = folder / "large.toml", folder / "changed.toml", folder / "small.toml"
+    plain = folder / "plain.toml"
     large.write_text(make_spec("groups", pairs))
+    plain.write_text(make_spec("binds", pairs))
     changed.write_text(make_spec("groups", pairs[:-10]))
     small.write_text('format = 1\nname = "small"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n')
     keep = ("apply", "--quiet", "--name")
@@ -56,10 +58,12 @@ def look(folder: Path, mounts: int, names: int, rounds: int) -> None:
         subprocess.run(commands.mountplan(*words), check=True, env=commands.environment, stdout=subprocess.DEVNULL)
 
     run(*keep, "large", str(large))
+    run(*keep, "plain", str(plain))
     todo = {
         "python": [commands.python, "-I", "-S", "-c", "pass"],
         f"show, {mounts:,} mounts": commands.mountplan("show", "large"),
         f"verify, {mounts:,} mounts": commands.mountplan("verify", str(large), "large"),
+        f"verify, {mounts:,} mounts, plan kept": commands.mountplan("verify", str(plain), "plain"),
         f"capture, {mounts:,} mounts": commands.mountplan("capture", "large"),
         f"diff of a name with itself, {mounts:,} mounts": commands.mountplan("diff", "large", "large"),
         f"plan --live, 10 of {mounts:,} mounts less": commands.mountplan("plan", str(changed), "--live", "large"),

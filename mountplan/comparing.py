@@ -22,6 +22,7 @@ from mountplan.operands import (
     store_device,
     uncomparable,
 )
+from mountplan.plancache import planned_before
 from mountplan.planner.characters import typed
 from mountplan.planner.compare.compare import differences, judge, machine_of, views_of
 from mountplan.planner.compare.difference import Drift
@@ -84,8 +85,12 @@ def verify(spec: str, subject: str = "", *, parameters: Mapping[str, str] | None
     label = label_of(spec)
     if wanted.kind == "plan":
         return verify_plan(label, Planned(plan_of(wanted, parameters)), subject)
+    data = wanted.contents()
+    made = planned_before(data, label, parameters)
+    if made is not None:
+        return verify_plan(label, made, subject)
     try:
-        return verify_spec(pipeline.load(label, wanted.contents(), parameters=parameters), subject)
+        return verify_spec(pipeline.load(label, data, parameters=parameters), subject)
     except PlanRefused as error:
         raise uncomparable(label, error) from None
 

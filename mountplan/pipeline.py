@@ -182,9 +182,14 @@ def _planned(spec: Spec, host: Host | None) -> Plan:
 def plan_on_this_machine(spec: Spec, host: Host) -> Plan:
     """The plan for `spec` on `host`, which is this machine, maybe recording what is asked."""
     made = plan(spec, host)
+    refuse_on_this_machine(made)
+    return made
+
+
+def refuse_on_this_machine(made: Plan) -> None:
+    """Raise PlanRefused for what is known to be refused here."""
     _refuse_what_the_kernel_lacks(made)
     _refuse_what_is_locked(made)
-    return made
 
 
 def _refuse_what_the_kernel_lacks(plan: Plan) -> None:

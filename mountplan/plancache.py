@@ -55,11 +55,25 @@ def planned(data: bytes, file: str, parameters: Mapping[str, str] | None = None)
     if found is None:
         from mountplan import pipeline
 
-        host: Any = AskedHost(_this_machine())
+        machine = _this_machine()
+        host: Any = AskedHost(machine)
         outside = AskedOutside(LiveOutside(), host.questions)
         spec = pipeline.load(file, data, parameters=parameters, outside=outside)
         found = Planned(pipeline.plan_on_this_machine(spec, host), digest_of_spec(spec))
-        _keep(key, in_bulk(host.questions, host), found)
+        _keep(key, in_bulk(host.questions, machine), found)
+    return found
+
+
+def planned_before(data: bytes, file: str, parameters: Mapping[str, str] | None = None) -> Planned | None:
+    """planned(), if that takes no planning: for who looks at what stands, and keeps nothing."""
+    from mountplan import pipeline
+
+    found = _kept(_key(data, file, parameters or {}), file)
+    try:
+        if found is not None:
+            pipeline.refuse_on_this_machine(found.plan)
+    except PlanRefused:
+        return None  # to be told as when it is planned
     return found
 
 

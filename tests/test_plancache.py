@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from mountplan import api, pipeline, plancache
+from mountplan import api, comparing, keeping, pipeline, plancache
 from mountplan.planner.errors import SpecError
 from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.planfile import dump_plan, parse_plan
 from tests.hosts import CHECKOUT, InHost, machine_has, mount, umount
+from tests.keptnames import on_run
 from tests.trees import ROOT
 
 PLANNER = CHECKOUT / "mountplan/planner"
@@ -155,10 +156,12 @@ def test_what_is_mounted_on_one_of_many_makes_it_anew(home: Path, in_host: InHos
 
     def script() -> list[bool]:
         found = [many(home), many(home)]
+        mount("none", str(home / "second"), "tmpfs")  # which has nothing to do with them
+        found.append(many(home))
         mount("none", str(home / "many/33"), "tmpfs")
         return [*found, many(home)]
 
-    assert [True, False, True] == in_host(script, identity="best")
+    assert [True, False, False, True] == in_host(script, identity="best")
 
 
 @pytest.mark.alone
@@ -303,6 +306,26 @@ def test_the_cache_is_bounded_and_the_oldest_go_first(home: Path, monkeypatch: p
     monkeypatch.setattr(plancache, "MOST_BYTES", 1)
     is_planned(home, "4.toml")
     assert [] == entries(home)
+
+
+@pytest.mark.needs_kernel("root", "set-group")
+def test_verify_takes_a_plan_that_is_kept_and_keeps_none(home: Path, in_host: InHost) -> None:
+    """It looks at what stands, and changes nothing."""
+    file = home / "x.toml"
+    file.write_text(SPEC.replace("HOME", str(home)))
+
+    def script() -> None:
+        keeping.keep(api.plan(api.load(str(file))))
+        assert not comparing.verify(str(file)).drift
+        assert [] == list_of_kept(home)
+        plancache.plan_of(file.read_bytes(), str(file))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "load", None)
+            assert not comparing.verify(str(file)).drift
+        file.write_bytes(file.read_bytes().replace(b"/b", b"/c"))
+        assert ["/b", "/c"] == sorted(one.mount for one in comparing.verify(str(file)).drift)
+
+    in_host(on_run(script), identity="root")
 
 
 @pytest.mark.needs_kernel("mountns")
