@@ -24,14 +24,7 @@ from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.privilege import has_sys_admin, is_nested
 from mountplan.applier.sys.refusal import NEVER, explain, function_at, numbered_otherwise, refused
 from mountplan.applier.sys.report import TIMEOUT, Reporter
-from mountplan.planner.errors import (
-    Aftermath,
-    CommandNotStarted,
-    NamespaceRefused,
-    NotAllowed,
-    StepRefused,
-    TableError,
-)
+from mountplan.planner.errors import Aftermath, CommandNotStarted, NamespaceRefused, NotAllowed, StepRefused, TableError
 from mountplan.planner.names import IdMapping
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple

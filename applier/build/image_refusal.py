@@ -54,10 +54,7 @@ def also_perhaps(plan: Plan, index: int, number: int, call: str, meaning: str, r
         if unseen:
             one_of = "one of its layers" if len(unseen) > 1 else "its layer"
             named = ", ".join(f"/{one.path} in {one.filesystem}" for one in unseen)
-            return (
-                f"{one_of} {_IN_HOLDER[number]}: {named}",
-                "correct the path: it is not followed over symlinks",
-            )
+            return f"{one_of} {_IN_HOLDER[number]}: {named}", "correct the path: it is not followed over symlinks"
     if isinstance(step, MakeNode) and step.careful and number == E.EEXIST:
         return f"what is there already is no {step.node}", "mount a directory on a directory and a file on a file"
     return meaning, remedy

@@ -55,27 +55,18 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "this user may create neither a mount namespace nor a user namespace",
         _ALLOW_USERNS,
     ),
-    ("isolate", E.EPERM): (
-        "this user may not do that, not even in a user namespace",
-        _ALLOW_USERNS,
-    ),
+    ("isolate", E.EPERM): ("this user may not do that, not even in a user namespace", _ALLOW_USERNS),
     ("map_ids", E.EPERM): (
         "root without CAP_SETFCAP may give user 0 to no user namespace",
         "give the container CAP_SYS_ADMIN, or CAP_SETFCAP, or run it as another user",
     ),
     ("isolate", E.ENOSPC): ("the limit of namespaces is reached", "raise sysctl user.max_*_namespaces"),
-    ("isolate", E.EINVAL): (
-        "this kernel is built without that kind of namespace",
-        "leave it out of run.unshare",
-    ),
+    ("isolate", E.EINVAL): ("this kernel is built without that kind of namespace", "leave it out of run.unshare"),
     ("enter", E.EINVAL): (
         "a process with several threads cannot enter a user or mount namespace",
         "call it from a process that has one thread",
     ),
-    ("fork", E.EAGAIN): (
-        "no more processes are allowed",
-        "raise the limit: ulimit -u, or pids.max of the cgroup",
-    ),
+    ("fork", E.EAGAIN): ("no more processes are allowed", "raise the limit: ulimit -u, or pids.max of the cgroup"),
     ("make_filesystem", E.ENODEV): (
         "this kernel does not know the filesystem type",
         "check the spelling of type, or load the module (modprobe)",
@@ -93,10 +84,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "another overlay has its upper or work directory",
         "give each overlay directories of its own, or end the other one first",
     ),
-    ("make_overlay", E.EINVAL): (
-        "the overlay does not take these layers or options",
-        _OF_OVERLAYS,
-    ),
+    ("make_overlay", E.EINVAL): ("the overlay does not take these layers or options", _OF_OVERLAYS),
     ("make_overlay", E.E2BIG): (
         "this kernel takes all layers in one string of 255 bytes",
         "use fewer layers (60 always fit), or Linux 6.8 or newer",
@@ -148,10 +136,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         ("the host has the file of another namespace there than when this was planned", "plan again"),
     ),
     ("make_overlay", E.ENOENT): ("a layer is no longer there", "create it, or plan again"),
-    ("clone_mount", E.ENOENT): (
-        "nothing is there in that filesystem",
-        "correct the path, or have it made there",
-    ),
+    ("clone_mount", E.ENOENT): ("nothing is there in that filesystem", "correct the path, or have it made there"),
     ("clone_mount", E.ELOOP): ("it is a symlink, or behind one", "write the path that it leads to"),
     ("attach", E.ENOENT): (
         "the mountpoint is not there",
@@ -185,10 +170,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
         "an owner has no number in this user namespace",
         "run it as root, or let the files belong to the user who runs it",
     ),
-    ("copy file", E.EINVAL): (
-        "what is there cannot be read like a file",
-        "leave it out of the directory of contents",
-    ),
+    ("copy file", E.EINVAL): ("what is there cannot be read like a file", "leave it out of the directory of contents"),
     ("copy_contents", E.ENOTSUP): (
         "the filesystem has no such extended attributes",
         "remove them from the directory of contents (tmpfs has user.* since Linux 6.6)",
@@ -283,10 +265,7 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
     ("keep", E.EROFS): ("it is read-only there", "mount /run for writing"),
     **dict.fromkeys(
         ((call, E.EAGAIN) for call in ("read", "sendfile")),
-        (
-            "there is nothing to be read there at this moment",
-            "leave it out, or name what can be read to its end",
-        ),
+        ("there is nothing to be read there at this moment", "leave it out, or name what can be read to its end"),
     ),
     ("", E.EPERM): ("this user may not do that", _ROOT_FIRST),
     ("", E.EMEDIUMTYPE): (

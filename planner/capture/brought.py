@@ -96,11 +96,7 @@ def _is_copy(row: MountRow, there: MountRow, brings: Brings) -> bool:
     """Whether it is what comes of the host's mount in a recursive bind."""
     if brings == "peer" and not there.peer_group:  # a group of its own, of which nobody knows who is in it as well
         return False
-    groups = {
-        "": (0, 0),
-        "slave": (0, there.peer_group or there.master),
-        "peer": (there.peer_group, there.master),
-    }
+    groups = {"": (0, 0), "slave": (0, there.peer_group or there.master), "peer": (there.peer_group, there.master)}
     return (
         (row.device, row.root, row.fstype, row.source) == (there.device, there.root, there.fstype, there.source)
         and (row.peer_group, row.master) == groups[brings]

@@ -72,8 +72,7 @@ def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Vi
         if len(candidates) > 1:
             # What stands upon a root is what processes have for theirs: nothing below it can be seen if it is shared.
             candidates = sorted(
-                candidates,
-                key=lambda one: ("/" in trees[one[0]].below[one[1]], not trees[one[0]].reached[one[1]]),
+                candidates, key=lambda one: ("/" in trees[one[0]].below[one[1]], not trees[one[0]].reached[one[1]])
             )
         space, index = candidates[0]
         mount = trees[space].rows[index].mount_id

@@ -21,12 +21,7 @@ from mountplan.planner.model.objects import (
     reattach,
     set_place,
 )
-from mountplan.planner.model.peers import (
-    following_group,
-    forget_invented_groups,
-    invent_groups,
-    set_shared,
-)
+from mountplan.planner.model.peers import following_group, forget_invented_groups, invent_groups, set_shared
 from mountplan.planner.model.refused import WouldRefuse
 from mountplan.planner.model.rules import Rules
 from mountplan.planner.model.unmounting import unmount_tree

@@ -45,14 +45,7 @@ from mountplan.planner.model.objects import (
     attach,
     detach,
 )
-from mountplan.planner.model.peers import (
-    Kind,
-    add_slave_behind,
-    change_kind,
-    invent_groups,
-    join_ring,
-    set_shared,
-)
+from mountplan.planner.model.peers import Kind, add_slave_behind, change_kind, invent_groups, join_ring, set_shared
 from mountplan.planner.model.refused import WouldRefuse, invalid
 from mountplan.planner.model.rules import RULES_6_18, Rules
 from mountplan.planner.model.to_table import row_at, rows_below, table_of

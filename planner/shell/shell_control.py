@@ -431,11 +431,7 @@ class ShellControl(ShellFinders):
             context.opened[of] = given
 
     def _written_to(
-        self,
-        path: str,
-        append: bool,
-        outputs: dict[str, ShellOutput | None],
-        files: list[tuple[str, ShellOutput]],
+        self, path: str, append: bool, outputs: dict[str, ShellOutput | None], files: list[tuple[str, ShellOutput]]
     ) -> ShellOutput | None:
         """What a file of this name is for those that write to it."""
         if path in ("/dev/stdout", "/dev/stderr") or re.fullmatch("/dev/fd/[0-9]+", path):
