@@ -231,35 +231,10 @@ class ModelMount:
     on this one's own root. `users` counts the processes and descriptors that hold it.
     """
 
-    __slots__ = (
-        "above",
-        "attributes",
-        "candidate",
-        "children",
-        "cover",
-        "frozen",
-        "group",
-        "label",
-        "leaving",
-        "locked",
-        "marked",
-        "master",
-        "mountpoint",
-        "namespace",
-        "number",
-        "parent",
-        "peak",
-        "peer_before",
-        "peer_next",
-        "root",
-        "shared",
-        "slave_before",
-        "slave_first",
-        "slave_next",
-        "source",
-        "unbindable",
-        "users",
-    )
+    __slots__ = ("above", "attributes", "candidate", "children", "cover", "frozen", "group", "label", "leaving",
+                 "locked", "marked", "master", "mountpoint", "namespace", "number", "parent", "peak", "peer_before",
+                 "peer_next", "root", "shared", "slave_before", "slave_first", "slave_next", "source", "unbindable",
+                 "users")  # fmt: skip
 
     def __init__(self, number: int, root: ModelNode, source: str) -> None:
         self.number = number

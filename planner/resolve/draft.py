@@ -39,37 +39,10 @@ class Space:
 class Draft:
     """One mount, filled in phase by phase: filesystem and root first, then parent and place, then the mountpoint."""
 
-    __slots__ = (
-        "below_idmap",
-        "below_words",
-        "brings",
-        "children",
-        "copied",
-        "filesystem",
-        "gone",
-        "gone_with",
-        "host",
-        "idmap",
-        "index",
-        "inherits",
-        "is_part",
-        "key",
-        "missing",
-        "mountpoint",
-        "name",
-        "own_words",
-        "parent",
-        "path",
-        "place",
-        "placed",
-        "readonly",
-        "root",
-        "source",
-        "space",
-        "spec",
-        "target",
-        "words",
-    )
+    __slots__ = ("below_idmap", "below_words", "brings", "children", "copied", "filesystem", "gone", "gone_with",
+                 "host", "idmap", "index", "inherits", "is_part", "key", "missing", "mountpoint", "name",
+                 "own_words", "parent", "path", "place", "placed", "readonly", "root", "source", "space", "spec",
+                 "target", "words")  # fmt: skip
 
     def __init__(self, space: Space, index: int, key: str, name: Handle, spec: SpecMount) -> None:
         self.space = space
