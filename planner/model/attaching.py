@@ -80,18 +80,14 @@ def attach_tree(
     elif source.namespace is not None:
         source.namespace.root = None
         for mount in tree:
-            _leave(mount)
+            assert mount.namespace is not None
+            mount.namespace.mounts.pop(mount, None)
+            mount.namespace = None
     set_place(source, parent, mountpoint)
     copies.append(source)
     for copy in reversed(copies):
         _commit(copy, owner, rules)
     return copies
-
-
-def _leave(mount: ModelMount) -> None:
-    assert mount.namespace is not None
-    mount.namespace.mounts.pop(mount, None)
-    mount.namespace = None
 
 
 def count(namespace: ModelNamespace, more: int, mount_max: int) -> None:
@@ -156,12 +152,8 @@ def _copy_to_receivers(
     try:
         group: ModelMount | None = parent
         while group is not None:
-            if group is parent:
-                slave, shared = False, True
-                receiver = group.peer_next
-            else:
-                slave, shared = True, group.shared
-                receiver = group
+            slave, shared = (False, True) if group is parent else (True, group.shared)
+            receiver = group.peer_next if group is parent else group
             if not (group is parent and receiver is group):
                 while True:
                     if _wants_copy(receiver, mountpoint):
@@ -194,15 +186,12 @@ def _copy_of_master(receiver: ModelMount, last: ModelMount, source: ModelMount) 
     `marked` mounts are masters of mounts that have a copy already.
     """
     group = receiver
-    while True:
-        master = group.master
-        if master is None or master.marked:
-            break
-        group = master
+    while group.master is not None and not group.master.marked:
+        group = group.master
     while not last.is_peer_of(source):
         parent = last.parent
         assert parent is not None
-        if parent.master is master:
+        if parent.master is group.master:
             if not parent.is_peer_of(group):
                 assert last.master is not None
                 last = last.master

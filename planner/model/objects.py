@@ -418,6 +418,15 @@ def detach(mount: ModelMount) -> None:
     mount.mountpoint = mount.root
 
 
+def take_out(mount: ModelMount) -> None:
+    """Mark a mount as leaving: neither its parent nor its namespace shows it any more."""
+    assert mount.parent is not None
+    mount.leaving = True
+    mount.parent.children.pop(mount, None)
+    if mount.namespace is not None:
+        mount.namespace.mounts.pop(mount, None)
+
+
 def reattach(mount: ModelMount, parent: ModelMount, mountpoint: ModelNode) -> None:
     """Hang a mount elsewhere (mnt_change_mountpoint)."""
     detach(mount)

@@ -67,21 +67,15 @@ def hand_over_slaves(mount: ModelMount, heir: ModelMount | None) -> None:
 
     Linux 6.17, transfer_propagation. A slave's copies of what the master shows stay where they are.
     """
-    if heir is None:
-        slave = mount.slave_first
-        while slave is not None:
-            following = slave.slave_next
-            slave.master = slave.slave_before = slave.slave_next = None
-            slave = following
-    elif mount.slave_first is not None:
-        last = mount.slave_first
-        last.master = heir
-        while last.slave_next is not None:
-            last = last.slave_next
-            last.master = heir
-        last.slave_next = heir.slave_first
+    slaves = list(mount.slaves())
+    for slave in slaves:
+        slave.master = heir
+        if heir is None:
+            slave.slave_before = slave.slave_next = None
+    if heir is not None and slaves:
+        slaves[-1].slave_next = heir.slave_first
         if heir.slave_first is not None:
-            heir.slave_first.slave_before = last
+            heir.slave_first.slave_before = slaves[-1]
         heir.slave_first = mount.slave_first
     mount.slave_first = None
 

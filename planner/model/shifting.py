@@ -7,7 +7,7 @@ if it was mounted inside another one and so comes to another path: that is what 
 
 from __future__ import annotations
 
-from mountplan.planner.model.objects import ModelMount, Place, reattach
+from mountplan.planner.model.objects import ModelMount, Place, reattach, take_out
 from mountplan.planner.model.peers import following
 
 
@@ -31,9 +31,8 @@ class _Round:
     """One unmount. A mount is in `met` or in `staying`, or in none; both together are the kernel's mnt_umounting."""
 
     def __init__(self) -> None:
-        self.met: dict[
-            ModelMount, None
-        ] = {}  # those that go anyway: what receives from where they hang has been visited
+        # Those that go anyway: what receives from where they hang has been visited.
+        self.met: dict[ModelMount, None] = {}
         self.staying: dict[ModelMount, None] = {}  # locked, or with something in it; or the cover of one that goes
         self.further: list[ModelMount] = []
 
@@ -86,11 +85,7 @@ class _Round:
         self.met.pop(mount, None)
         self.staying.pop(mount, None)
         mount.marked = False
-        mount.leaving = True
-        assert mount.parent is not None
-        mount.parent.children.pop(mount, None)
-        if mount.namespace is not None:
-            mount.namespace.mounts.pop(mount, None)
+        take_out(mount)
         self.further.append(mount)
 
     def take_children_along(self) -> None:

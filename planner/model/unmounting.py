@@ -9,7 +9,7 @@ may stay, and sinks down) and "non-revealing" (a locked mount goes only together
 from __future__ import annotations
 
 from mountplan.planner.model import shifting
-from mountplan.planner.model.objects import ModelMount, Place, detach, reattach
+from mountplan.planner.model.objects import ModelMount, Place, detach, reattach, take_out
 from mountplan.planner.model.peers import following, following_past, make_private_together, receivers
 from mountplan.planner.model.rules import Rules
 
@@ -32,7 +32,8 @@ def unmount_tree(
     going = top.tree()
     for mount in going:
         mount.leaving = True
-        _leave_namespace(mount)
+        if mount.namespace is not None:
+            mount.namespace.mounts.pop(mount, None)
     for mount in going:
         if mount.parent is not None:
             mount.parent.children.pop(mount, None)
@@ -53,13 +54,13 @@ def unmount_tree(
             detach(mount)
 
 
-def is_busy(mount: ModelMount, own_users: int = 0) -> bool:
+def is_busy(mount: ModelMount) -> bool:
     """Whether an unmount that is not lazy has to fail (propagate_mount_busy).
 
     A mount is busy if something is mounted in it or a process uses it, and so it is if a counterpart that would go with
     it is in use. A counterpart with other mounts in it stays, and makes nothing busy.
     """
-    if mount.children or mount.users > own_users:
+    if mount.children or mount.users:
         return True
     parent = mount.parent
     if parent is None:
@@ -73,11 +74,6 @@ def is_busy(mount: ModelMount, own_users: int = 0) -> bool:
         if other.users:
             return True
     return False
-
-
-def _leave_namespace(mount: ModelMount) -> None:
-    if mount.namespace is not None:
-        mount.namespace.mounts.pop(mount, None)
 
 
 def _unlock_counterparts(mount: ModelMount) -> None:
@@ -140,10 +136,7 @@ def _counterparts(going: list[ModelMount]) -> list[ModelMount]:
 
 
 def _go(mount: ModelMount, further: list[ModelMount]) -> None:
-    mount.leaving = True
-    assert mount.parent is not None
-    mount.parent.children.pop(mount, None)
-    _leave_namespace(mount)
+    take_out(mount)
     further.append(mount)
 
 
@@ -158,22 +151,14 @@ def _trim(mount: ModelMount, undecided: dict[ModelMount, None], further: list[Mo
     if not mount.candidate:
         _drop(mount, undecided)
         return
-    stays = goes = False
-    staying_child = False
-    for child in mount.children:
-        if not child.candidate:
-            staying_child = True
-            if child is not mount.cover:
-                stays = True
-                break
-    if staying_child:
+    staying = [child for child in mount.children if not child.candidate]
+    goes = not staying and not mount.locked and not mount.children
+    if staying:
         _trim_ancestors(mount)
-    elif not mount.locked and not mount.children:
-        goes = True
-    if stays or goes:
+    if goes or any(child is not mount.cover for child in staying):
         _drop(mount, undecided)
-        if goes:
-            _go(mount, further)
+    if goes:
+        _go(mount, further)
 
 
 def _trim_ancestors(mount: ModelMount) -> None:
@@ -211,12 +196,8 @@ def _leave_locked_behind(mount: ModelMount, undecided: dict[ModelMount, None], f
 
 def _sink(mount: ModelMount) -> None:
     """`mount` stays, and covers a stack of mounts that go: it takes the place of the lowest of them (reparent)."""
-    lower = mount
-    while True:
-        mountpoint = lower.mountpoint
-        parent = lower.parent
-        assert parent is not None
-        lower = parent
-        if not lower.leaving:
-            break
-    reattach(mount, lower, mountpoint)
+    parent, mountpoint = mount.parent, mount.mountpoint
+    while parent is not None and parent.leaving:
+        mountpoint, parent = parent.mountpoint, parent.parent
+    assert parent is not None
+    reattach(mount, parent, mountpoint)

@@ -219,10 +219,7 @@ class World:
     def remount(self, process: Process, target: Where, attributes: int, *, keep_times: bool = True) -> None:
         """mount -o remount,...: the filesystem becomes read-only or writable, and so does this mount (do_remount)."""
         mount, attributes = self._remounted(process, target, attributes, keep_times)
-        owner = mount.superblock.owner or self.initial_user
-        if not process.user.rules_over(owner):
-            raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
-        self._set_read_only(mount.superblock, bool(attributes & RDONLY))
+        self._set_read_only(process, mount.superblock, bool(attributes & RDONLY))
         mount.attributes = attributes
 
     def reconfigure(self, process: Process, target: Where, *, read_only: bool) -> None:
@@ -231,12 +228,14 @@ class World:
         mount, node = self._at(process, target)
         if node is not mount.root:
             raise invalid("it is not a mount point")
-        if not process.user.rules_over(mount.superblock.owner or self.initial_user):
-            raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
-        self._set_read_only(mount.superblock, read_only)
+        self._set_read_only(process, mount.superblock, read_only)
 
-    def _set_read_only(self, superblock: Superblock, read_only: bool) -> None:
-        """EBUSY where something that was removed is still in use (sb_prepare_remount_readonly, s_remove_count)."""
+    def _set_read_only(self, process: Process, superblock: Superblock, read_only: bool) -> None:
+        """EPERM if it is not the process's to say; EBUSY where something that was removed is still in use
+        (sb_prepare_remount_readonly, s_remove_count).
+        """
+        if not process.user.rules_over(superblock.owner or self.initial_user):
+            raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
         if read_only and not superblock.read_only and superblock.has_lost:
             places = [place for process in self.processes for place in (process.root, process.cwd)]
             places += [handle.place for handle in self.handles]
@@ -273,9 +272,7 @@ class World:
             raise invalid("the mount is locked, as part of what a more privileged user has mounted")
         if mount is process.root[0] and not lazy:
             # "Unmounting" one's own root makes the filesystem read-only instead.
-            if not process.user.rules_over(mount.superblock.owner or self.initial_user):
-                raise WouldRefuse(errno.EPERM, "the filesystem belongs to a more privileged user")
-            self._set_read_only(mount.superblock, True)
+            self._set_read_only(process, mount.superblock, True)
             return
         if mount.parent is None:
             raise invalid("it is the lowest mount of the namespace")
@@ -341,10 +338,9 @@ class World:
         old = process.namespace
         namespace, copy_of = copy_namespace(old, name, process.user, self.numbers, self.rules)
         self.namespaces.append(namespace)
-        if process.root[0] in copy_of:
-            process.root = self._use(process.root, (copy_of[process.root[0]], process.root[1]))
-        if process.cwd[0] in copy_of:
-            process.cwd = self._use(process.cwd, (copy_of[process.cwd[0]], process.cwd[1]))
+        (root, at), (directory, below) = process.root, process.cwd
+        process.root = self._use(process.root, (copy_of.get(root, root), at))
+        process.cwd = self._use(process.cwd, (copy_of.get(directory, directory), below))
         process.namespace = namespace
         self._drop_if_empty(old)
 
@@ -393,11 +389,11 @@ class World:
 
     def chdir(self, process: Process, path: Where) -> None:
         """chdir(2), or fchdir(2)."""
-        process.cwd = self._use(process.cwd, self._directory(process, path))
+        process.cwd = self._use(process.cwd, self._at(process, path, directory=True))
 
     def chroot(self, process: Process, path: Where) -> None:
         """chroot(2) and chdir(2) to the same place."""
-        place = self._directory(process, path)
+        place = self._at(process, path, directory=True)
         if not process.user.capable:
             raise WouldRefuse(errno.EPERM, NO_CAPABILITY)
         process.root = self._use(process.root, place)
@@ -539,9 +535,6 @@ class World:
             case PathFrom():
                 return walk(process, where.path, where.handle.place, directory=directory)
         return walk(process, where, directory=directory)
-
-    def _directory(self, process: Process, where: Where) -> Place:
-        return self._at(process, where, directory=True)
 
     def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> ModelMount:
         mount = ModelMount(self.numbers.next_mount(), superblock.root, source)

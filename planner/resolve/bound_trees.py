@@ -42,18 +42,9 @@ def _original_children(draft: Draft) -> list[tuple[TargetPath, Draft]]:
 
 
 def _copy(original: Draft, bind: Draft, parent: Draft, place: TargetPath) -> Draft:
-    changes: dict[str, object] = {
-        "id": None,
-        "file": [],
-        "mask": [],
-        "peer_group": None,
-        "master": None,
-        "parent": None,
-        "recursive_sharing": None,
-    }
-    copy = Draft(
-        bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", original.spec.model_copy(update=changes)
-    )
+    unsaid = dict.fromkeys(("id", "peer_group", "master", "parent", "recursive_sharing"))
+    spec = original.spec.model_copy(update={**unsaid, "file": [], "mask": []})
+    copy = Draft(bind.space, bind.index, bind.key, f"{bind.name}+{original.name}", spec)
     copy.copied = True
     copy.target = parent.target.joined(place)
     copy.filesystem, copy.root, copy.host = original.filesystem, original.root, original.host

@@ -58,12 +58,9 @@ def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> Resolve
     }
     if entry.symlink is not None:
         return ResolvedNode(kind="symlink", link=entry.symlink, **common)  # type: ignore[arg-type]
-    if entry.directory:
-        return ResolvedNode(kind="directory", **common)  # type: ignore[arg-type]
-    if entry.fifo:
-        return ResolvedNode(kind="fifo", **common)  # type: ignore[arg-type]
-    if entry.socket:
-        return ResolvedNode(kind="socket", **common)  # type: ignore[arg-type]
+    for kind in ("directory", "fifo", "socket"):
+        if getattr(entry, kind):
+            return ResolvedNode(kind=kind, **common)  # type: ignore[arg-type]
     if entry.device is not None:
         letter, major, minor = entry.device.split(":")
         kind = "char" if letter == "c" else "block"

@@ -86,7 +86,6 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
         if kind is None:
             draft.mountpoint = "like"  # made just before it is attached, when its kind is seen
             parent.filesystem.needs_workbench = True
-
             return True
         draft.mountpoint = "node"
         path = parent.root.joined(draft.place)
@@ -147,15 +146,13 @@ def _is_read_only(bind: Draft, row: MountRow) -> bool:
 
 def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
     """Have the mountpoint made, and of the directories above it those that are missing."""
+    path = TargetPath(base.path).joined(draft.place)
     if _is_read_only(parent, base.mount):
-        what = (
-            f'mountpoint "{TargetPath(base.path).joined(draft.place)}" on the host is not there, and what is mounted at'
-        )
-        what = f"{what} {base.mount.mountpoint} is read-only"
+        what = f'mountpoint "{path}" on the host is not there'
+        what += f", and what is mounted at {base.mount.mountpoint} is read-only"
         context.mistakes.add(f"{draft.key}.target", what, "create it in what can be written to, or mount it elsewhere")
         return
     if not of(base.mount.fstype).made_in:
-        path = TargetPath(base.path).joined(draft.place)
         what = f'"{path}" is not there, and in {base.mount.fstype} nothing can be made'
         context.mistakes.add(f"{draft.key}.target", what, "name what is there, or mount it elsewhere")
         return

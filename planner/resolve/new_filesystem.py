@@ -68,45 +68,43 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
 def options_of(draft: Draft, context: Context) -> Options:
     """The options of a filesystem one by one, as the kernel takes them, without those that are mistakes."""
     pairs: list[tuple[str, str | bool]] = []
+    key, wrong = f"{draft.key}.options.", context.mistakes.add
     for name, value in draft.spec.options.items():
         instead = instead_of_option(name, value)
         if name in _FIELDS:
             what = f"{name} is not given as an option"
-            _wrong(draft, name, context, what, f"write {_FIELDS[name]} = ... on the mount")
+            wrong(key + name, what, f"write {_FIELDS[name]} = ... on the mount")
         elif value is False:
             remedy = "leave the option out, or name the one that undoes it"
-            _wrong(draft, name, context, "false asks for nothing", remedy)
+            wrong(key + name, "false asks for nothing", remedy)
         elif instead:
-            _wrong(draft, name, context, f"{name} is no option of a filesystem", instead)
+            wrong(key + name, f"{name} is no option of a filesystem", instead)
         elif name in OCTAL and type(value) is int:
             remedy = f'write octal digits in a string: {name} = "{octal_meant(value) or "0755"}"'
-            _wrong(draft, name, context, f"{value} is a number", remedy)
+            wrong(key + name, f"{value} is a number", remedy)
         elif isinstance(value, list) and len(value) > 1 and fstypes.takes_one(draft.spec.type or "", name):
-            _wrong(draft, name, context, f"{name} is given {len(value)} times, and only the last counts", "keep one")
+            wrong(key + name, f"{name} is given {len(value)} times, and only the last counts", "keep one")
         elif isinstance(value, list):
             pairs += [(name, one) for one in value]
         else:
             pairs.append((name, value if value is True else str(value)))
     for one, other in fstypes.UNDOING:
         if draft.spec.options.get(one, False) is not False and draft.spec.options.get(other, False) is not False:
-            _wrong(draft, other, context, f"{one} and {other} contradict each other", "leave one of them out")
+            wrong(key + other, f"{one} and {other} contradict each other", "leave one of them out")
     return tuple(pairs)
 
 
 def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
     """Tell each that the kernel says this type does not take, or that it is known to take for nothing."""
     fstype = draft.spec.type or ""
+    key, wrong = f"{draft.key}.options.", context.mistakes.add
     for name, one in options:
         if fstypes.is_ignored(fstype, name):
             close = context.closest(name, sorted(fstypes.of(fstype).takes))
             remedy = f'did you mean "{close}"?' if close else "leave it out"
-            _wrong(draft, name, context, f"{fstype} has no such option: the kernel takes it, and ignores it", remedy)
+            wrong(key + name, f"{fstype} has no such option: the kernel takes it, and ignores it", remedy)
             continue
         said = context.host.refused_option(fstype, name, one)
         if said:
             close = context.closest(name, fstypes.options_for(fstype, name, said))
-            _wrong(draft, name, context, *fstypes.option_refused(said, close))
-
-
-def _wrong(draft: Draft, name: str, context: Context, what: str, remedy: str) -> None:
-    context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)
+            wrong(key + name, *fstypes.option_refused(said, close))

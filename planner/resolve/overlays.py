@@ -46,14 +46,11 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
         ref = LayerRef(source.filesystem.fixed.name, path)
         return ref if make else _through(source, ref, context)
 
-    for number, value in enumerate(spec.layers):
-        one = layer(value, f"{key}.layers[{number}]", make=False)
-        if one is not None:
-            filesystem.layers.append(one)
-    for number, value in enumerate(spec.data_layers):
-        one = layer(value, f"{key}.data_layers[{number}]", make=False)
-        if one is not None:
-            filesystem.layers.append(one._replace(data=True))
+    for field, values in (("layers", spec.layers), ("data_layers", spec.data_layers)):
+        for number, value in enumerate(values):
+            one = layer(value, f"{key}.{field}[{number}]", make=False)
+            if one is not None:
+                filesystem.layers.append(one._replace(data=field == "data_layers"))
     most = len(spec.layers) + len(spec.data_layers)
     if most > MOST:
         wrong(f"{key}.layers", f"{most} layers; the kernel takes {MOST}", "merge some of them")

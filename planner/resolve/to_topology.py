@@ -6,7 +6,7 @@ from mountplan.planner.attributes import change
 from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.language.spec import Spec
 from mountplan.planner.names import Brings, LeftOut
-from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
+from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft, Space
 from mountplan.planner.resolve.optional import reason_of
 from mountplan.planner.resolve.topology import (
     ResolvedFilesystem,
@@ -31,15 +31,7 @@ def to_topology(
         moved=spec.moved,
         filesystems=tuple(_filesystem(draft, in_group) for draft in context.filesystems.values()),
         groups=groups,
-        namespaces=tuple(
-            ResolvedNamespace(
-                space.name,
-                tuple(_mount(draft) for draft in space.drafts if draft.placed),
-                space.user,
-                tuple(space.altered),
-            )
-            for space in context.spaces
-        ),
+        namespaces=tuple(map(_namespace, context.spaces)),
         run=RunSettings(
             command=tuple(run.command),
             environment=tuple(run.environment.items()),
@@ -53,6 +45,11 @@ def to_topology(
         left_out=tuple(map(_left_out, context.left_out)),
         users=users,
     )
+
+
+def _namespace(space: Space) -> ResolvedNamespace:
+    mounts = tuple(_mount(draft) for draft in space.drafts if draft.placed)
+    return ResolvedNamespace(space.name, mounts, space.user, tuple(space.altered))
 
 
 def _left_out(draft: Draft) -> LeftOut:
@@ -86,25 +83,8 @@ def _filesystem(draft: FilesystemDraft, in_group: set[str]) -> ResolvedFilesyste
         and draft.mounts[0].name not in in_group
         and not draft.needs_workbench
     )
-    return ResolvedFilesystem(
-        name=fixed.name,
-        fstype=fixed.fstype,
-        inside=fixed.inside,
-        origin=fixed.origin,
-        source=fixed.source,
-        options=fixed.options,
-        image=fixed.image,
-        contents=fixed.contents,
-        layers=tuple(draft.layers),
-        upper=draft.upper,
-        work=draft.work,
-        nodes=draft.contents.result(),
-        workbench=not alone,
-        seal=fixed.seal,
-        host_path=fixed.host_path,
-        host_root=fixed.host_root,
-        namespace=fixed.namespace,
-    )
+    nodes, layers = draft.contents.result(), tuple(draft.layers)
+    return fixed._replace(layers=layers, upper=draft.upper, work=draft.work, nodes=nodes, workbench=not alone)
 
 
 def _brings(draft: Draft) -> Brings:
