@@ -14,7 +14,7 @@ from mountplan.applier.run.programs import Shelf
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal, Place, call_of, place_of
-from mountplan.planner.commands.util_linux import read_nsenter, read_unshare
+from mountplan.planner.commands.util_linux import read_nsenter, read_umount, read_unshare
 
 _READERS = frozenset({"mount", "umount", "unshare"})  # of what is in /proc
 _CREDENTIALS = struct.Struct("3i")
@@ -37,6 +37,8 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
         return None  # processes it finds in the anteroom, files where the script has gone
     if words[0] == "mount" and any(re.match("-[a-zA-Z]*N|--nam", word) for word in words[1:]):
         return None  # the namespace it looks for in /proc
+    if words[0] == "umount" and read_umount(list(words[1:])).all_targets:
+        return None  # it reads the table again after each, and one that is lent stays as it was
     if words[0] not in _READERS:
         return _run(shelf, words, proc)
     with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:

@@ -324,6 +324,14 @@ def test_where_no_file_can_be_lent_the_calls_are_made_and_that_is_said(tmp_path:
     assert (0, same(5) + note) == (status, told.split("\n\n")[-1])
 
 
+@pytest.mark.needs_kernel("root", "unshare")
+def test_a_program_that_reads_the_table_again_does_not_read_an_old_one(tmp_path: Path) -> None:
+    """umount -A passes over what an unmount before has taken along."""
+    script = "mkdir /a /b\nmount -t tmpfs A /a --make-shared\nmkdir /a/x /a/y\nmount --bind /a /b\n"
+    status, told = compared(f"{script}mount -t tmpfs C /a/x\nmount --bind /a/x /a/y\numount -A /a/x\n", tmp_path)
+    assert (0, True) == (status, "The kernel did the same" in told)
+
+
 @pytest.mark.needs_kernel("root")
 def test_on_machines_without_code_for_it_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mountplan.applier.run import programs
