@@ -63,7 +63,7 @@ def import_bwrap(
     read_once = cache(read_fd)
     found = _BubblewrapImport(arguments, facts, read_once, as_root)
     draft = found.draft_of()
-    if not found.has_own_pids():  # which is known at the end of the line only
+    if not found.joins_pids and "pid" not in found.unshare:  # which is known at the end of the line only
         draft = _BubblewrapImport(arguments, facts, read_once, as_root, binds_proc=True).draft_of()
     return draft
 
@@ -86,13 +86,9 @@ class _BubblewrapImport:
         self.binds_proc = binds_proc
         self.joins_pids = False
         self.draft = SpecDraft()
-        self.base = self.draft.add(None, type="tmpfs", source="tmpfs")
-        self.base.keys = {"id": "base"} | self.base.keys
-        self.draft.id_of(self.base)
-        self.base.keys["attributes"] = ["nosuid", "nodev"]
+        self.base = self.draft.add(None, id="base", type="tmpfs", source="tmpfs", attributes=["nosuid", "nodev"])
         self.base.files.append({"path": _BASE[1:], "directory": True, "mode": "0755"})
-        self.root = self.draft.add("/", bind={"mount": "base", "path": _BASE})
-        self.root.keys["attributes"] = ["nosuid", "nodev"]
+        self.root = self.draft.add("/", bind={"mount": "base", "path": _BASE}, attributes=["nosuid", "nodev"])
         self.made: set[str] = set()
         self.mode = ""
         self.size = ""
@@ -115,9 +111,8 @@ class _BubblewrapImport:
             self._option(option)
         command = words.words[words.at :]
         self.refusal.end()
-        if not any(
-            isinstance(one.keys.get("bind"), dict) and "base" in str(one.keys["bind"]) for one in self.draft.mounts
-        ):
+        binds = [one.keys.get("bind") for one in self.draft.mounts]
+        if not any(isinstance(one, dict) and "base" in str(one) for one in binds):
             self.draft.mounts.remove(self.base)
         run = self.draft.run
         if command:
@@ -131,9 +126,6 @@ class _BubblewrapImport:
         if self.unshare:
             run["unshare"] = list(dict.fromkeys(self.unshare))
         return self.draft
-
-    def has_own_pids(self) -> bool:
-        return self.joins_pids or "pid" in self.unshare
 
     def _option(self, option: str) -> None:
         words = self.words
@@ -269,32 +261,25 @@ class _BubblewrapImport:
             for part in covered:
                 self._bind(f"/proc/{part}", f"{place.rstrip('/')}/{part}", ("ro", "nosuid", "nodev"), optional=False)
             return
-        mount = self.draft.add(place, type="proc", source="proc")
-        self._create(mount)
-        mount.keys["attributes"] = ["nosuid", "nodev", "noexec"]
+        mount = self._add(place, ["nosuid", "nodev", "noexec"], type="proc", source="proc")
         if covered:
             mount.keys["readonly"] = covered
 
     def _dev(self, place: str) -> None:
-        mount = self.draft.add(place, type="tmpfs", source="tmpfs", options={"mode": "0755"})
-        self._create(mount)
-        mount.keys["attributes"] = ["nosuid", "nodev"]
+        mount = self._add(place, ["nosuid", "nodev"], type="tmpfs", source="tmpfs", options={"mode": "0755"})
         top = place.rstrip("/")
         for name in DEVICES:
             if self.facts.kind(f"/dev/{name}"):
-                node = self.draft.add(f"{top}/{name}", bind=f"/dev/{name}")
-                node.keys["attributes"] = ["nosuid"]
+                node = self.draft.add(f"{top}/{name}", bind=f"/dev/{name}", attributes=["nosuid"])
                 share(self.draft, node, [("slave", True)], self.facts.sharing(f"/dev/{name}"))
         mount.files.extend({"path": name, "symlink": to} for name, to in (LINKS | {"core": "/proc/kcore"}).items())
         mount.files.append({"path": "shm", "directory": True})
-        pts = self.draft.add(f"{top}/pts", type="devpts", source="devpts", options={"ptmxmode": "666", "mode": "620"})
-        pts.keys["attributes"] = ["nosuid", "noexec"]
+        pts: dict[str, object] = {"type": "devpts", "source": "devpts", "options": {"ptmxmode": "666", "mode": "620"}}
+        self.draft.add(f"{top}/pts", **pts, attributes=["nosuid", "noexec"])
 
     def _tmpfs(self, place: str) -> None:
         options = {"mode": self.mode or "0755"} | ({"size": self.size} if self.size else {})
-        mount = self.draft.add(place, type="tmpfs", source="tmpfs", options=options)
-        self._create(mount)
-        mount.keys["attributes"] = ["nosuid", "nodev"]
+        self._add(place, ["nosuid", "nodev"], type="tmpfs", source="tmpfs", options=options)
 
     def _overlay(self, option: str) -> None:
         layers = [self.facts.real(absolute(one)) for one in reversed(self.layers)]
@@ -307,9 +292,7 @@ class _BubblewrapImport:
             for key in ("upper", "work"):
                 self.base.files.append({"path": f"overlay-{number}/{key}", "directory": True, "mode": "0755"})
                 keys[key] = {"mount": "base", "path": f"/overlay-{number}/{key}"}
-        mount = self.draft.add(place, type="overlay", **keys)
-        self._create(mount)
-        mount.keys["attributes"] = ["nosuid", "nodev"]
+        self._add(place, ["nosuid", "nodev"], type="overlay", **keys)
         self.layers = []
 
     def _dir(self, place: str) -> None:
@@ -327,19 +310,14 @@ class _BubblewrapImport:
             return
         name = f"data-{len(self.draft.mounts)}"
         self.base.files.append({"path": name, "content": text, "mode": self.mode or "0600"})
-        mount = self.draft.add(place, bind={"mount": "base", "path": f"/{name}"})
-        self._create(mount)
-        mount.keys["attributes"] = ["nosuid", "nodev", *(["ro"] if option == "--ro-bind-data" else [])]
+        attributes = ["nosuid", "nodev", *["ro"] * (option == "--ro-bind-data")]
+        self._add(place, attributes, bind={"mount": "base", "path": f"/{name}"})
 
     def _entry(self, place: str, entry: dict[str, object]) -> None:
         """A file, symlink or directory, in the filesystem that a walk to it ends in."""
         holder = self.draft.holder(place) or self.root
         path = inside(holder, place)
-        if (
-            holder is self.root
-            and "type" not in holder.keys
-            and holder.keys.get("bind") == {"mount": "base", "path": _BASE}
-        ):
+        if holder is self.root and holder.keys.get("bind") == {"mount": "base", "path": _BASE}:
             holder, path = self.base, _BASE + path
         if "type" not in holder.keys:
             self.draft.cannot_say(f"{place}, which would be made in {holder.keys.get('bind')} on the host")
@@ -347,6 +325,12 @@ class _BubblewrapImport:
         if path == "/":
             return
         holder.files.append({"path": path.lstrip("/")} | entry)
+
+    def _add(self, place: str, attributes: list[str], **keys: object) -> DraftMount:
+        mount = self.draft.add(place, **keys)
+        self._create(mount)
+        mount.keys["attributes"] = attributes
+        return mount
 
     def _create(self, mount: DraftMount) -> None:
         """bubblewrap makes mountpoints that are missing, in what it has bound as well."""

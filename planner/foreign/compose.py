@@ -13,26 +13,9 @@ from mountplan.planner.foreign.volumes import StandIns, create_on, depth, host_b
 
 _PROPAGATION = ("shared", "rshared", "slave", "rslave", "private", "rprivate")
 _UNSAID = (
-    "env_file",
-    "cap_add",
-    "cap_drop",
-    "volumes_from",
-    "develop",
-    "devices",
-    "privileged",
-    "ipc",
-    "pid",
-    "network_mode",
-    "user",
-    "security_opt",
-    "ulimits",
-    "hostname",
-    "userns_mode",
-    "cgroup",
-    "sysctls",
-)
-
-
+    "env_file", "cap_add", "cap_drop", "volumes_from", "develop", "devices", "privileged", "ipc", "pid",
+    "network_mode", "user", "security_opt", "ulimits", "hostname", "userns_mode", "cgroup", "sysctls",
+)  # fmt: skip
 # ${NAME}, ${NAME:-what if not}, $NAME and $$; what if not may have variables of its own.
 _VARIABLE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<plain>[A-Za-z_]\w*)|"
@@ -60,9 +43,7 @@ def import_compose(
                 options: dict[str, Any] = {"service": service, "root": root, "variables": variables, "load": load}
                 return import_compose(found, other, other.rpartition("/")[0], facts, **options)
     if not isinstance(services, Mapping) or not services:
-        refusal.add("services", "this is no Compose file: it has no services", "name a file that has some")
-        refusal.end()
-        raise AssertionError
+        refusal.stop("services", "this is no Compose file: it has no services", "name a file that has some")
     if not service and len(services) > 1:
         refusal.add("services", f"has several: {', '.join(map(str, services))}", "name one with --service")
     name = service or str(next(iter(services)))
@@ -94,9 +75,7 @@ def import_compose(
             refusal.add(key, f"cannot be read: {error}", "write SOURCE:TARGET[:OPTIONS], or a table")
     if given.get("shm_size"):
         draft.cannot_say("shm_size")
-    for key in _UNSAID:
-        if given.get(key):
-            draft.cannot_say(f"{key} of the service")
+    draft.cannot_say_of(given, _UNSAID, " of the service")
     _run(draft, given, values.variables)
     refusal.end()
     return draft
@@ -297,18 +276,14 @@ def _volume(
     facts: ImportFacts,
     stand_ins: StandIns,
 ) -> None:
-    kind, source, read_only = (
-        str(said.get("type", "volume")),
-        str(said.get("source") or ""),
-        bool(said.get("read_only")),
-    )
+    kind, source = str(said.get("type", "volume")), str(said.get("source") or "")
+    read_only = bool(said.get("read_only"))
     if kind == "tmpfs":
         words = read_words(split_options(str(said.get("options", ""))))
         options: dict[str, object] = {**words.options, **_tmpfs_options(said.get("tmpfs") or {})}
         mount = draft.add(place, type="tmpfs", source="tmpfs", options=options)
-        add_attributes(
-            mount, words, recursive=False, extra=("nosuid", "nodev", "noexec", *(["ro"] if read_only else []))
-        )
+        extra = ("nosuid", "nodev", "noexec", *["ro"] * read_only)
+        add_attributes(mount, words, recursive=False, extra=extra)
         create_on(mount)
     elif kind == "bind":
         if source.startswith("~") and (not home or source[1:2] not in ("", "/")):
@@ -319,10 +294,8 @@ def _volume(
         propagation = str(bind.get("propagation") or "rprivate")
         _bind(draft, place, path, facts, propagation, str(bind.get("recursive", "")), read_only=read_only)
         if not facts.kind(path):
-            makes = bind.get("create_host_path", True)
-            draft.mounts[-1].notes.append(
-                f"{path} is not there: Docker {'makes a directory' if makes else 'refuses it'}"
-            )
+            how = "makes a directory" if bind.get("create_host_path", True) else "refuses it"
+            draft.mounts[-1].notes.append(f"{path} is not there: Docker {how}")
     elif kind == "volume":
         part = str((said.get("volume") or {}).get("subpath") or "")
         driver = (volumes.get(source) or {}).get("driver_opts") or {}

@@ -101,10 +101,7 @@ def _bind(draft: SpecDraft, source: str, place: str, words: SortedWords, fstype:
     brought = [one for one in draft.below(path) if one.target != path and draft.holder(one.target or "/") is one]
     if holder is not None:  # of what an earlier line has mounted
         below = path[len((holder.target or "/").rstrip("/")) :] or "/"
-        given: object = (
-            {"mount": draft.id_of(holder), "path": below} if below != "/" else {"mount": draft.id_of(holder)}
-        )
-        mount = draft.add(place, bind=given)
+        mount = draft.add(place, bind={"mount": draft.id_of(holder)} | ({"path": below} if below != "/" else {}))
     else:
         mount = draft.add(place, bind=path, recursive=recursive)
     bits = facts.sharing(path).attributes if holder is None else _bits(draft, holder, facts)
@@ -206,9 +203,8 @@ def _filesystem(
         elif source not in (fstype, "none") or fstype in ("tmpfs", "ramfs"):
             keys["source"] = source
     if of(fstype).is_shared and options:
-        draft.cannot_say(
-            f"{where}: options of {fstype} ({', '.join(options)}): the machine has one, which keeps its own"
-        )
+        lost = ", ".join(options)
+        draft.cannot_say(f"{where}: options of {fstype} ({lost}): the machine has one, which keeps its own")
         options = {}
     mount = draft.add(place, **keys, options=options)
     add_attributes(mount, words, recursive=False)

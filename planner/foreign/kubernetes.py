@@ -23,9 +23,7 @@ def import_kubernetes(
     refusal = Refusal(file)
     pods = [pod for document in documents for pod in _pods(document)]
     if not pods:
-        refusal.add("spec", "there is no pod, and nothing that makes pods", "name a file with one")
-        refusal.end()
-        raise AssertionError
+        refusal.stop("spec", "there is no pod, and nothing that makes pods", "name a file with one")
     every = [(one, pod) for pod in pods for one in _containers(pod)]
     first = [one for one in pods[0].get("containers") or () if isinstance(one, Mapping)]
     known = ", ".join(str(one.get("name")) for one, _ in every)
@@ -33,9 +31,8 @@ def import_kubernetes(
         refusal.add("spec.containers", f"has several: {known}", "name one with --container")
     chosen, pod = next((one for one in every if container in ("", one[0].get("name"))), (None, pods[0]))
     if chosen is None:
-        refusal.add("spec.containers", f"there is no container {container}", f"there are: {known or 'none'}")
+        refusal.stop("spec.containers", f"there is no container {container}", f"there are: {known or 'none'}")
     refusal.end()
-    assert chosen is not None
     draft = SpecDraft(str(chosen.get("name", "")))
     if len(pods) > 1 and not container:
         draft.cannot_say(f"the other pods of the file: their containers are {', '.join(known.split(', ')[1:])}")
@@ -155,12 +152,7 @@ def _run(draft: SpecDraft, chosen: Mapping[str, Any], security: Mapping[str, Any
         draft.run["environment"] = environment
     if chosen.get("workingDir"):
         draft.run["cwd"] = absolute(str(chosen["workingDir"]))
-    for key in ("runAsUser", "capabilities", "seccompProfile", "privileged"):
-        if security.get(key):
-            draft.cannot_say(f"securityContext.{key}")
-    for key in ("volumeDevices", "envFrom"):
-        if chosen.get(key):
-            draft.cannot_say(key)
-    for key in ("hostPID", "hostNetwork", "hostIPC", "initContainers"):
-        if pod.get(key):
-            draft.cannot_say(f"{key} of the pod")
+    of_security = ("runAsUser", "capabilities", "seccompProfile", "privileged")
+    draft.cannot_say_of(security, of_security, before="securityContext.")
+    draft.cannot_say_of(chosen, ("volumeDevices", "envFrom"))
+    draft.cannot_say_of(pod, ("hostPID", "hostNetwork", "hostIPC", "initContainers"), " of the pod")

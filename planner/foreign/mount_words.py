@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, overridden, remounted
@@ -17,10 +18,8 @@ _NOTHING = frozenset({
 })  # fmt: skip
 # Who lets users mount makes them harmless (mount(8)); a later word may say otherwise.
 _IMPLY = {
-    "user": ("nosuid", "nodev", "noexec"),
-    "users": ("nosuid", "nodev", "noexec"),
-    "owner": ("nosuid", "nodev"),
-    "group": ("nosuid", "nodev"),
+    **dict.fromkeys(("user", "users"), ("nosuid", "nodev", "noexec")),
+    **dict.fromkeys(("owner", "group"), ("nosuid", "nodev")),
 }
 
 
@@ -42,15 +41,7 @@ class SortedWords(NamedTuple):
 
 def split_options(text: str) -> list[str]:
     """The options of a line of fstab: commas, but not those in quotes."""
-    found, quoted = [""], False
-    for char in text:
-        if char == '"':
-            quoted = not quoted
-        if char == "," and not quoted:
-            found.append("")
-        else:
-            found[-1] += char
-    return [one for one in found if one]
+    return re.findall(r'(?:"[^"]*"?|[^,"])+', text)
 
 
 def read_words(words: Iterable[str]) -> SortedWords:
@@ -81,9 +72,8 @@ def read_words(words: Iterable[str]) -> SortedWords:
             _undo(options, name)
             given = value if equals else True
             old = options.get(name)
-            options[name] = (
-                given if old is None or given is True else [*(old if isinstance(old, list) else [str(old)]), value]
-            )
+            several = [*(old if isinstance(old, list) else [str(old)]), value]
+            options[name] = given if old is None or given is True else several
     return SortedWords(tuple(attributes), tuple(recursive), tuple(events), options, bind)
 
 
@@ -144,11 +134,9 @@ def share(draft: SpecDraft, mount: DraftMount, events: Iterable[tuple[str, bool]
 
     `start` is that of the host's mount which is bound: a bind begins as its peer, anything else private.
     """
-    peer = start is not None and start.group != 0  # in a group of the host's
-    of_host = start is not None and start.group != 0
+    peer = of_host = start is not None and start.group != 0  # in a group of the host's
     events = tuple(events)
-    own, unbindable = False, False
-    slave = False
+    own = unbindable = slave = False
     for kind, _ in events:
         if kind == "shared":
             unbindable = False

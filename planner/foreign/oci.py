@@ -228,8 +228,7 @@ class _OciImport:
                 sharing = self.facts.sharing(f"/dev/{name}")
                 share(self.draft, node, self._inherited(sharing), sharing)
                 continue
-            entry: dict[str, object] = {"path": top + name, "device": device}
-            holder.files.append(entry | keys)
+            holder.files.append({"path": top + name, "device": device, **keys})
         holder.files.extend({"path": top + name, "symlink": to} for name, to in LINKS.items())
         if (self.config.get("process") or {}).get("terminal"):
             self.draft.cannot_say("a terminal of its own on /dev/console")
@@ -265,14 +264,9 @@ class _OciImport:
         user = process.get("user") or {}
         if user.get("uid") or user.get("gid"):
             draft.cannot_say(f"the user that the command runs as: {user.get('uid', 0)}:{user.get('gid', 0)}")
-        for key in _UNSAID_PROCESS:
-            if process.get(key):
-                draft.cannot_say(f"process.{key}")
-        for key in _UNSAID_LINUX:
-            if self.linux.get(key):
-                draft.cannot_say(f"linux.{key}")
-        if self.config.get("hooks"):
-            draft.cannot_say("hooks")
+        draft.cannot_say_of(process, _UNSAID_PROCESS, before="process.")
+        draft.cannot_say_of(self.linux, _UNSAID_LINUX, before="linux.")
+        draft.cannot_say_of(self.config, ("hooks",))
         for one in self.linux.get("namespaces") or ():
             if one.get("path"):
                 draft.cannot_say(f"the {one.get('type')} namespace of {one['path']}")

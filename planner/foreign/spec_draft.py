@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.characters import toml_key, toml_string, visible
@@ -108,9 +108,8 @@ class SpecDraft:
 
     def add(self, target: str | None, **keys: object) -> DraftMount:
         """A mount, on top of all that stands so far."""
-        made = DraftMount(
-            target, **{key: value for key, value in keys.items() if value not in (None, False, (), [], {}, "")}
-        )
+        said = {key: value for key, value in keys.items() if value not in (None, False, (), [], {}, "")}
+        made = DraftMount(target, **said)
         if target is not None:
             made.stands_on = self.holder(target)
             self._last[target] = len(self.mounts)
@@ -126,6 +125,14 @@ class SpecDraft:
         """Something of the configuration that the spec leaves out."""
         if what not in self.unsaid:
             self.unsaid.append(what)
+
+    def cannot_say_of(
+        self, given: Mapping[str, object], keys: Iterable[str], of: str = "", *, before: str = ""
+    ) -> None:
+        """The same of each of these keys that has something in a table of the configuration."""
+        for key in keys:
+            if given.get(key):
+                self.cannot_say(f"{before}{key}{of}")
 
     def left_out(self) -> list[str]:
         """All that the spec does not say, with the mounts that it is about."""
@@ -234,7 +241,10 @@ class SpecDraft:
                 continue
             above = [one for one in _ways(mount.target) if one != mount.target]
             if mount.stands_on is not None and any(self._last.get(one, -1) > index for one in above):
-                mount.keys = _after_target(mount.keys, "parent", self.id_of(mount.stands_on))
+                parent = self.id_of(mount.stands_on)
+                items = list(mount.keys.items())
+                at = list(mount.keys).index("target") + 1
+                mount.keys = dict([*items[:at], ("parent", parent), *items[at:]])
 
     def text(self, heading: Sequence[str]) -> str:
         """The spec as TOML; `heading` are lines of comment for its beginning."""
@@ -268,28 +278,15 @@ class SpecDraft:
         return "\n".join(out) + "\n"
 
 
-def _after_target(keys: Mapping[str, object], key: str, value: object) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for one, given in keys.items():
-        found[one] = given
-        if one == "target":
-            found[key] = value
-    return found
-
-
 def _lines(keys: Mapping[str, object]) -> list[str]:
     return [f"{toml_key(key)} = {_value_of(key, value)}" for key, value in keys.items()]
 
 
 def _value_of(key: str, value: object) -> str:
-    if key == "content" and isinstance(value, str) and value.isprintable() is False and not _has_bytes(value):
+    is_utf8 = isinstance(value, str) and not any("\udc80" <= char <= "\udcff" for char in value)
+    if key == "content" and isinstance(value, str) and is_utf8 and not value.isprintable():
         return toml_string(value)  # in a file, a newline is nothing special
     return toml_value(value)
-
-
-def _has_bytes(text: str) -> bool:
-    """Whether there are bytes in it that are not UTF-8."""
-    return any("\udc80" <= char <= "\udcff" for char in text)
 
 
 def toml_value(value: object) -> str:
@@ -309,9 +306,8 @@ def toml_value(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    return (
-        f"'{text}'" if "\\" in text and "'" not in text and text.isascii() and text.isprintable() else toml_string(text)
-    )
+    is_literal = "\\" in text and "'" not in text and text.isascii() and text.isprintable()
+    return f"'{text}'" if is_literal else toml_string(text)
 
 
 def _ways(path: str) -> list[str]:
@@ -349,6 +345,11 @@ class Refusal:
 
     def add(self, key: str, what: str, remedy: str, line: int = 0) -> None:
         self.mistakes.append(Mistake(SpecRef(self.file, key, line), what, remedy))
+
+    def stop(self, key: str, what: str, remedy: str) -> NoReturn:
+        """Raise SpecError for what leaves nothing to go on with."""
+        self.add(key, what, remedy)
+        raise SpecError(tuple(self.mistakes))
 
     def end(self) -> None:
         """Raise SpecError if anything is wrong."""

@@ -146,11 +146,8 @@ class _UnitImport:
 
     def paths(self, name: str) -> list[str]:
         """The paths of a list, those that need not be there with "-" before them."""
-        found = []
-        for word in self._list(name):
-            path = word.lstrip("-+")
-            found.append(("-" if word[:1] in "-+" and "-" in word[:2] else "") + absolute(path))
-        return found
+        optional = ((word, word[:1] in "-+" and "-" in word[:2]) for word in self._list(name))
+        return ["-" * may_be_missing + absolute(word.lstrip("-+")) for word, may_be_missing in optional]
 
     def _list(self, name: str) -> list[str]:
         found = []
@@ -306,9 +303,8 @@ class _UnitImport:
     def _write(self) -> None:
         draft = self.draft
         shared = self.one("MountFlags") or "shared"
-        self.events = {"shared": [("slave", True), ("shared", True)], "slave": [("slave", True)]}.get(
-            shared.removeprefix("r"), [("private", True)]
-        )
+        events = {"shared": [("slave", True), ("shared", True)], "slave": [("slave", True)]}
+        self.events = events.get(shared.removeprefix("r"), [("private", True)])
         kept = self._kept()
         by_path = {mount.target: mount for mount in self.own}
         if self.root:
@@ -364,13 +360,9 @@ class _UnitImport:
         above = self._above(place, kept)
         no_exec = [self._real(path.removeprefix("-")) for path in self.paths("NoExecPaths")]
         is_spared = (above is not None and above.mode == "ro") or any(_is_below(place.path, one) for one in no_exec)
-        is_there = bool(self.shown.kind(place.path))
-        return (
-            place.mode == "rw"
-            and is_there
-            and not is_spared
-            and self.facts.sharing(place.path).mountpoint != place.path
-        )
+        if place.mode != "rw" or is_spared or not self.shown.kind(place.path):
+            return False
+        return self.facts.sharing(place.path).mountpoint != place.path
 
     def _is_inherited(self, place: _Place, kept: dict[str, _Place]) -> bool:
         """Whether the path is read-only or writable on what the unit inherits, and not on a mount of its own."""
@@ -387,13 +379,15 @@ class _UnitImport:
                 self.draft.cannot_say(f"{place.path} read-only: it is not there, and the unit would not start")
             spared = [one for one in places if one.mode in ("rw", "implicit") and _is_below(one.path, place.path)]
             spared = [one for one in spared if not any(_is_below(one.path, other.path) for other in spared)]
-            words = self._spared(place.path, spared)
-            change: dict[str, object] = {"target": place.path, "recursive": True, "attributes": ["ro"]}
-            if words:
-                change["except"] = words
-            if place.optional:
-                change["optional"] = True
-            self.draft.changes.append(change)
+            self._change(place.path, "ro", self._spared(place.path, spared), optional=place.optional)
+
+    def _change(self, path: str, word: str, spared: list[object], *, optional: bool) -> None:
+        change: dict[str, object] = {"target": path, "recursive": True, "attributes": [word]}
+        if spared:
+            change["except"] = spared
+        if optional:
+            change["optional"] = True
+        self.draft.changes.append(change)
 
     def _spared(self, top: str, spared: list[_Place]) -> list[object]:
         """For a change's `except`: these, and what the unit's own mounts below it cover."""
@@ -422,23 +416,14 @@ class _UnitImport:
             if self.root:
                 self.draft.cannot_say(f"NoExecPaths={path} in a RootDirectory=")
                 continue
-            change: dict[str, object] = {"target": path, "recursive": True, "attributes": ["noexec"]}
             below = {one.path: one for one in allowed if _is_below(one.path, path)}
-            spared = self._spared(
-                path, [one for one in below.values() if not any(_is_below(one.path, other) for other in below)]
-            )
-            if spared:
-                change["except"] = spared
-            if word.startswith("-"):
-                change["optional"] = True
-            self.draft.changes.append(change)
+            highest = [one for one in below.values() if not any(_is_below(one.path, other) for other in below)]
+            self._change(path, "noexec", self._spared(path, highest), optional=word.startswith("-"))
 
     def _no_set_user_id(self, places: list[_Place]) -> None:
         for place in places:
             if not any(_is_below(place.path, other.path) for other in places):
-                optional = place.optional or not self.facts.kind(place.path)
-                change: dict[str, object] = {"target": place.path, "recursive": True, "attributes": ["nosuid"]}
-                self.draft.changes.append(change | ({"optional": True} if optional else {}))
+                self._change(place.path, "nosuid", [], optional=place.optional or not self.facts.kind(place.path))
 
     def _put(self, mount: DraftMount) -> None:
         made = self.draft.add(mount.target, **{key: value for key, value in mount.keys.items() if key != "target"})
@@ -466,10 +451,9 @@ class _UnitImport:
         if is_proc and place.mode == "ro":
             path = place.path.removeprefix("/proc/")
             made = next(one for one in self.draft.mounts if one.target == "/proc")
-            made.keys["readonly"] = [
-                *self._read_only(made),
-                {"path": path, "optional": True} if place.optional else path,
-            ]
+            listed = made.keys.setdefault("readonly", [])
+            assert isinstance(listed, list)
+            listed.append({"path": path, "optional": True} if place.optional else path)
             return
         if not isinstance(top, str):
             self.draft.cannot_say(f"{place.path} {place.mode}, in a filesystem that is new")
@@ -500,12 +484,6 @@ class _UnitImport:
         if word not in found or against in found:
             mount.keys["attributes"] = [*(one for one in found if one not in (word, against)), word]
 
-    @staticmethod
-    def _read_only(mount: DraftMount) -> list[object]:
-        found = mount.keys.get("readonly", [])
-        assert isinstance(found, list)
-        return found
-
     def _api(self, kept: dict[str, _Place]) -> None:
         """What a RootDirectory= has besides, unless the unit mounts there itself."""
         for path, keys in (
@@ -527,22 +505,14 @@ class _UnitImport:
                 self.draft.cannot_say(f"InaccessiblePaths={path}, which is not there")
             return
         usual = _INACCESSIBLE[kind]
-        if not self.root and self.facts.kind(usual):
-            mount = self.draft.add(path, bind=self.facts.real(usual))
-            mount.keys["attributes"] = ["ro", "nosuid", "nodev", "noexec"]
-            mount.keys["on_symlink"] = "follow"
-            share(self.draft, mount, self.events, self.facts.sharing(usual))
-            return
-        if self.hidden is None:
+        of_host = not self.root and bool(self.facts.kind(usual))
+        if not of_host and self.hidden is None:
             self.hidden = self.draft.add(None, id="inaccessible", type="tmpfs", options={"mode": "0755"})
-            self.hidden.files = [
-                {"path": "directory", "directory": True, "mode": "0000"},
-                {"path": "file", "mode": "0000"},
-            ]
-        mount = self.draft.add(path, bind={"mount": "inaccessible", "path": f"/{kind}"})
-        mount.keys["attributes"] = ["ro", "nosuid", "nodev", "noexec"]
-        mount.keys["on_symlink"] = "follow"
-        share(self.draft, mount, self.events, None)
+            directory = {"path": "directory", "directory": True, "mode": "0000"}
+            self.hidden.files = [directory, {"path": "file", "mode": "0000"}]
+        bind = self.facts.real(usual) if of_host else {"mount": "inaccessible", "path": f"/{kind}"}
+        mount = self.draft.add(path, bind=bind, attributes=["ro", "nosuid", "nodev", "noexec"], on_symlink="follow")
+        share(self.draft, mount, self.events, self.facts.sharing(usual) if of_host else None)
 
     def _run(self) -> None:
         run = self.draft.run

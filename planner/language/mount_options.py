@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.fstypes import of
 from mountplan.planner.language.fstab_words import instead_of_option
@@ -63,14 +65,7 @@ def settled(
 
 
 def _parts(text: str) -> list[str]:
-    parts, quoted = [""], False
-    for letter in text:
-        if letter == '"':
-            quoted = not quoted
-        elif letter == "," and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    if quoted:
+    if text.count('"') % 2:
         raise Unfit(f"{shown(text)} has a quote that is not closed", 'close it: context="a,b"')
-    return [part.strip() for part in parts if part.strip()]
+    parts = [part.replace('"', "").strip() for part in re.findall(r'(?:"[^"]*"|[^,"])+', text)]
+    return [part for part in parts if part]
