@@ -8,8 +8,8 @@ Only the seeds of the host's groups are all open for a while: they are taken bef
 from __future__ import annotations
 
 import errno
+from _operator import length_hint
 from itertools import compress
-from operator import length_hint
 
 from mountplan.applier.build.last_directory import LastDirectory
 from mountplan.applier.sys import abi, syscalls

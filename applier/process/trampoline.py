@@ -12,10 +12,10 @@ which is mounted nowhere and read-only. assembler/x86_64.s tells how the machine
 
 from __future__ import annotations
 
+import _struct as struct
 import errno
 import fcntl
 import os
-import struct
 import sys
 
 from mountplan.applier.process.machinecode import IMAGES, SIZE

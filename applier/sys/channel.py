@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _struct as struct
 import fcntl
 import os
 import select
-import struct
 from time import monotonic
 
 from mountplan.applier.sys.refusal import KernelRefusal

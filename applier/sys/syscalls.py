@@ -6,11 +6,11 @@ that returns a descriptor gives it to the caller, close-on-exec.
 
 from __future__ import annotations
 
+import _struct as struct
 import errno
 import fcntl
 import os
 import stat
-import struct
 import sys
 from _ctypes import FUNCFLAG_CDECL, FUNCFLAG_PYTHONAPI, CFuncPtr, _SimpleCData, dlopen
 

@@ -8,8 +8,8 @@ If everything is as it should be, one walk through the tables says so. Only othe
 
 from __future__ import annotations
 
+from _operator import itemgetter
 from itertools import repeat
-from operator import itemgetter
 
 from mountplan.planner.attributes import parse_shown
 from mountplan.planner.compare.difference import Difference, Drift, Judged

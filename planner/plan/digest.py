@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
 _LONG = 1 << 20  # bytes from which on OpenSSL, which is faster, has made up for being loaded
 
 
 def sha256_hex(data: bytes | memoryview) -> str:
     """The digest in hexadecimal digits."""
     if len(data) < _LONG:
-        try:
-            from _sha2 import sha256  # type: ignore[import-not-found, unused-ignore]
+        try:  # nothing is looked for in vain, which takes as long as to find it
+            sha256 = __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256").sha256
         except ImportError:
-            try:
-                from _sha256 import sha256  # type: ignore[import-not-found, no-redef, unused-ignore]
-            except ImportError:
-                from hashlib import sha256
+            from hashlib import sha256
     else:
         from hashlib import sha256
     digest: str = sha256(data).hexdigest()

@@ -6,8 +6,8 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 
 from __future__ import annotations
 
+from _operator import attrgetter
 from itertools import count, repeat
-from operator import attrgetter
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.fstypes import of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from _operator import eq, ne
 from itertools import compress, repeat
-from operator import eq, ne
 
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge, Expected, ExpectedMount, Plan

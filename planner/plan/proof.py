@@ -13,8 +13,8 @@ before.
 
 from __future__ import annotations
 
+from _operator import is_not
 from itertools import compress, repeat
-from operator import is_not
 
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
