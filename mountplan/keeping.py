@@ -286,7 +286,7 @@ def _made_otherwise(plan: Plan, own: Plan) -> Drift:
 
 def _as_in_spec(run: RunSettings) -> list[str]:
     """The values of [run] as TOML has them."""
-    from mountplan.planner.foreign.spec_draft import toml_value
+    from mountplan.planner.language.toml_values import toml_value
 
     values = run._asdict() | {"environment": dict(run.environment) or None}
     return ["not said" if value is None else toml_value(value) for value in values.values()]

@@ -36,39 +36,39 @@ class CapturedFile(NamedTuple):
 
 
 class CapturedMount(NamedTuple):
-    """One [[mount]]; "", () and None stand for a key that is left out.
+    """One [[mount]]; "", (), None and False stand for a key that is left out.
 
     `row` is the index of the mount in the namespace's tree (planner/tables/mounttree.py), -1 for a
     filesystem that stands nowhere, or NO_ROW. `recursive` binds leave what they bring along its attributes.
     """
 
-    row: int
-    id: str
-    target: str
-    parent: str
-    type: str
-    source: str | None
-    options: Options
-    image: LiveImage | None
-    layers: tuple[CapturedPlace, ...]
-    data_layers: tuple[CapturedPlace, ...]
-    upper: CapturedPlace | None
-    work: CapturedPlace | None
-    bind: CapturedPlace | None
-    recursive: bool
-    recursive_sharing: str
-    attributes: tuple[str, ...]
-    uids: IdLines
-    gids: IdLines
-    unmapped: bool  # it is not id-mapped, though what it is bound from is
-    peer_group: str
-    master: str
-    lock: Lock
-    unbindable: bool
-    on_symlink: str
-    contents: str
-    files: tuple[CapturedFile, ...]
-    unsupported: str
+    row: int = -1
+    id: str = ""
+    target: str = ""
+    parent: str = ""
+    type: str = ""
+    source: str | None = None
+    options: Options = ()
+    image: LiveImage | None = None
+    layers: tuple[CapturedPlace, ...] = ()
+    data_layers: tuple[CapturedPlace, ...] = ()
+    upper: CapturedPlace | None = None
+    work: CapturedPlace | None = None
+    bind: CapturedPlace | None = None
+    recursive: bool = False
+    recursive_sharing: str = ""
+    attributes: tuple[str, ...] = ()
+    uids: IdLines = ()
+    gids: IdLines = ()
+    unmapped: bool = False  # it is not id-mapped, though what it is bound from is
+    peer_group: str = ""
+    master: str = ""
+    lock: Lock = ""
+    unbindable: bool = False
+    on_symlink: str = ""
+    contents: str = ""
+    files: tuple[CapturedFile, ...] = ()
+    unsupported: str = ""
     mask: tuple[str, ...] = ()
     readonly: tuple[str, ...] = ()
 
@@ -136,20 +136,17 @@ def renamed_groups(captured: Captured, others: Mapping[str, str]) -> Captured:
     }
     if not new:
         return captured
-    groups = tuple(
+
+    def renamed(mount: CapturedMount) -> CapturedMount:
+        group, master = mount.peer_group, mount.master
+        return mount._replace(peer_group=new.get(group, group), master=new.get(master, master))
+
+    groups = (
         one._replace(name=new.get(one.name, one.name), master=new.get(one.master, one.master))
         for one in captured.groups
     )
-    spaces = tuple(
-        space._replace(
-            mounts=tuple(
-                one._replace(peer_group=new.get(one.peer_group, one.peer_group), master=new.get(one.master, one.master))
-                for one in space.mounts
-            )
-        )
-        for space in captured.namespaces
-    )
-    return captured._replace(groups=groups, namespaces=spaces)
+    spaces = (space._replace(mounts=tuple(map(renamed, space.mounts))) for space in captured.namespaces)
+    return captured._replace(groups=tuple(groups), namespaces=tuple(spaces))
 
 
 def without_targets(captured: Captured, targets: Container[str]) -> Captured:

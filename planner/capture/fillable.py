@@ -68,13 +68,10 @@ def _views(those: list[tuple[int, int]], trees: Sequence[MountTree]) -> tuple[Vi
     roots += sorted(root for root in by_root if root.endswith(DELETED))
     views = []
     for root in roots:
-        candidates = by_root[root]
-        if len(candidates) > 1:
-            # What stands upon a root is what processes have for theirs: nothing below it can be seen if it is shared.
-            candidates = sorted(
-                candidates, key=lambda one: ("/" in trees[one[0]].below[one[1]], not trees[one[0]].reached[one[1]])
-            )
-        space, index = candidates[0]
+        # What stands upon a root is what processes have for theirs: nothing below it can be seen if it is shared.
+        space, index = min(
+            by_root[root], key=lambda one: ("/" in trees[one[0]].below[one[1]], not trees[one[0]].reached[one[1]])
+        )
         mount = trees[space].rows[index].mount_id
         views.append(Visible(root.removesuffix(DELETED), space, mount, root.endswith(DELETED)))
     return tuple(views)

@@ -27,12 +27,9 @@ class Sharing(NamedTuple):
 
 class _Groups:
     def __init__(
-        self,
-        trees: Sequence[MountTree],
-        host: HostMounts,
-        host_devices: frozenset[str],
+        self, trees: Sequence[MountTree], host: HostMounts, host_devices: frozenset[str],
         brought: Sequence[frozenset[int]],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.trees = trees
         self.brought = brought
         self.host = host
@@ -142,17 +139,17 @@ class _Groups:
             name, reason = self._host_group(row.peer_group, self._root(mount))
         else:
             name, reason = self._group(row.peer_group, row.mountpoint, row.device)
+        self._settle(self.group_of, mount, name, reason)
+
+    def _settle(self, found: dict[Mount, str], mount: Mount, name: str, reason: str) -> None:
         if name:
-            self.group_of[mount] = name
+            found[mount] = name
         else:
             self.refused[mount] = reason
 
     def _receive(self, mount: Mount, row: MountRow) -> None:
         name, reason = self._master(row.master, self._root(mount), row.mountpoint, row.device)
-        if name:
-            self.master_of[mount] = name
-        else:
-            self.refused[mount] = reason
+        self._settle(self.master_of, mount, name, reason)
 
     def _master(self, number: int, span: str, mountpoint: str, device: str) -> tuple[str, str]:
         """The name of a group that something with this span receives from, or "" and the reason why there is none."""
@@ -166,10 +163,8 @@ class _Groups:
     def _host_group(self, number: int, span: str) -> tuple[str, str]:
         row = self.host.in_group(number, span)
         if row is None:
-            return (
-                "",
-                f"no host mount of its peer group (or its master's) shows {span}, so nothing can join it from there",
-            )
+            what = f"no host mount of its peer group (or its master's) shows {span}"
+            return "", f"{what}, so nothing can join it from there"
         key = (number, row.mount_id)
         if key not in self.named:
             name = self.named[key] = self.names.take(row.mountpoint, ("host",))
@@ -190,9 +185,8 @@ class _Groups:
                 break
             span = self.spans[number]
             if device in self.host_devices and self.host.showing(device, span) is None:
-                reason = (
-                    f"no mount on the host shows {span} of the filesystem, which its peers and slaves have in common"
-                )
+                what = f"no mount on the host shows {span} of the filesystem"
+                reason = f"{what}, which its peers and slaves have in common"
                 break
             name = self.named[number, 0] = self.names.take(mountpoint)
             self.groups[name] = CapturedGroup(name, "", "")

@@ -456,7 +456,7 @@ class _Capture:
             mounts += [self._whole(one, row) for one in wholes.get((space, index), ())]
             renamed = self.sources.renamed.get((space, index))
             if renamed is not None and renamed.maker is None and renamed.mounts[0] == (space, index):
-                mounts.append(self._one_more(_EMPTY._replace(id=self.renamed_ids[space, index]), row))
+                mounts.append(self._one_more(CapturedMount(id=self.renamed_ids[space, index]), row))
             mounts.append(self._mount(space, index, row, superblock))
         return CapturedNamespace(self.lives[space].name, tuple(mounts), self.users[space])
 
@@ -464,10 +464,10 @@ class _Capture:
         """A filesystem of which no mount shows the whole: it is made, and stands nowhere."""
         if superblock.needed_by:
             files = tuple(sorted(superblock.files.values()))
-            return _EMPTY._replace(row=NO_ROW, id=superblock.maker_id, type=superblock.fstype, files=files)
+            return CapturedMount(row=NO_ROW, id=superblock.maker_id, type=superblock.fstype, files=files)
         if row.fstype == "btrfs":
             row = row._replace(options=of_the_top(row.options))
-        return self._made(_EMPTY._replace(id=superblock.maker_id), superblock, row)
+        return self._made(CapturedMount(id=superblock.maker_id), superblock, row)
 
     def _made(self, words: CapturedMount, superblock: FoundSuperblock, row: MountRow) -> CapturedMount:
         """A mount that makes its filesystem. If its own source is not told, that of a bind of it is the same."""
@@ -527,7 +527,7 @@ class _Capture:
             what = "its id-mapping cannot be read, which takes Linux 6.15; it is rebuilt without"
             self.cautions.append(Caution(self.where(space, row.mountpoint), what))
         base = 0
-        words = _EMPTY._replace(
+        words = CapturedMount(
             row=index, id=self.ids.get(mount, ""), target=row.mountpoint, parent=parent, uids=uids, gids=gids,
             peer_group=group, master=master, lock=self.locks[space][index], unbindable=row.unbindable,
         )  # fmt: skip
@@ -613,14 +613,6 @@ class _Capture:
         return words._replace(
             type=row.fstype, source=_source(row), options=given_again(row.fstype, row.options), unsupported=reason
         )
-
-
-_EMPTY = CapturedMount(
-    row=-1, id="", target="", parent="", type="", source=None, options=(), image=None, layers=(), data_layers=(),
-    upper=None, work=None, bind=None, recursive=False, recursive_sharing="", attributes=(), uids=(), gids=(),
-    unmapped=False, peer_group="", master="", lock="", unbindable=False, on_symlink="", contents="", files=(),
-    unsupported="",
-)  # fmt: skip
 
 
 def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> None:

@@ -32,12 +32,9 @@ class Overlays:
     """All overlays that are to be made. `where` names a mount (number of the namespace, path) in a caution."""
 
     def __init__(
-        self,
-        trees: Sequence[MountTree],
-        superblocks: dict[str, FoundSuperblock],
-        host: HostMounts,
+        self, trees: Sequence[MountTree], superblocks: dict[str, FoundSuperblock], host: HostMounts,
         where: Callable[[int, str], str],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.trees = trees
         self.superblocks = superblocks
         self.host = host
@@ -92,21 +89,8 @@ class Overlays:
             superblock.directories = directories
             changes, inner = bool(directories.upper), row.root.strip("/")
             places = tuple(self._places(superblock))
-            asked.append(
-                (
-                    superblock,
-                    LiveOverlay(
-                        row.device,
-                        whole[0],
-                        row.mount_id,
-                        directories.paths,
-                        changes,
-                        inner,
-                        places,
-                        len(directories.data),
-                    ),
-                )
-            )
+            number, paths, data = row.mount_id, directories.paths, len(directories.data)
+            asked.append((superblock, LiveOverlay(row.device, whole[0], number, paths, changes, inner, places, data)))
         answers = facts.layers([overlay for _, overlay in asked]) if asked else []
         found = []
         for (superblock, _), layers in zip(asked, answers, strict=True):

@@ -13,7 +13,6 @@ from mountplan.planner.tables.mountinfo import unescape
 
 # Of an overlay: what every new upper directory gets, and what belongs to the machine and not to the mount.
 _OVERLAY_DEFAULTS = {"uuid": "on"}
-_KILOBYTES = frozenset({"size"})
 _SUBVOLUME = re.compile(r",subvolid=(\d+),subvol=(.*)", re.DOTALL)  # the last that btrfs shows: a path may have commas
 
 
@@ -69,17 +68,13 @@ def given_again(fstype: str, text: str) -> Options:
         if name in leave_out or defaults.get(name) == value:
             continue
         if isinstance(value, str):
-            value = _shorter_size(value) if name in _KILOBYTES else value
+            value = _shorter_size(value) if name == "size" else value
             value = f"0{value}" if name == "mode" and value.isdigit() and not value.startswith("0") else value
             before = found.get(name)
-            if before is None:
-                found[name] = value
-            elif isinstance(before, tuple):
-                found[name] = (*before, value)
-            else:
-                found[name] = (str(before), value)
-        else:
-            found[name] = value
+            if before is not None:
+                found[name] = (*before, value) if isinstance(before, tuple) else (str(before), value)
+                continue
+        found[name] = value
     if read_only:
         found["ro"] = True
     return tuple(found.items())

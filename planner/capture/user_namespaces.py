@@ -34,13 +34,13 @@ def find_users(names: Sequence[str], owners: Sequence[Owner | None]) -> list[Cap
         elif first[owner.inode] != space:
             found.append(CapturedUser(names[first[owner.inode]], "", (), ()))
         else:
-            around = next((one for one in owner.above if one in first), 0)
-            outer = owners[first[around]] if around else None
+            around = next((first[one] for one in owner.above if one in first), -1)
+            outer = owners[around] if around >= 0 else None
             if outer is None:
                 found.append(CapturedUser("", "", owner.uids, owner.gids))
             else:
                 uids, gids = _ids_in(owner.uids, outer.uids), _ids_in(owner.gids, outer.gids)
-                found.append(CapturedUser("", names[first[around]], uids, gids))
+                found.append(CapturedUser("", names[around], uids, gids))
     return found
 
 

@@ -82,13 +82,7 @@ def _from_the_top(path: str) -> list[str]:
     """`/a/b` -> `/`, `/a`, `/a/b`."""
     if path == "/" or not path.startswith("/"):
         return [path]
-    found = ["/"]
-    end = path.find("/", 1)
-    while end > 0:
-        found.append(path[:end])
-        end = path.find("/", end + 1)
-    found.append(path)
-    return found
+    return ["/", *(path[:end] for end in range(1, len(path)) if path[end] == "/"), path]
 
 
 def _joined(base: str, rest: str) -> str:

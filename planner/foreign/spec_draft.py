@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.characters import toml_key, toml_string, visible
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
-from mountplan.planner.language.values import escape
+from mountplan.planner.language.toml_values import toml_value
 from mountplan.planner.record import NamedTuple
 
 _MOST_LINKS = 40  # as many as the kernel follows in a path
@@ -287,27 +287,6 @@ def _value_of(key: str, value: object) -> str:
     if key == "content" and isinstance(value, str) and is_utf8 and not value.isprintable():
         return toml_string(value)  # in a file, a newline is nothing special
     return toml_value(value)
-
-
-def toml_value(value: object) -> str:
-    """A value as TOML, in one line."""
-    if value is True or value is False:
-        return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, str):
-        stored = escape(value)
-        return _quoted(stored) if isinstance(stored, str) else f"{{ escaped = {_quoted(stored['escaped'])} }}"
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, Sequence):
-        return f"[{', '.join(map(toml_value, value))}]"
-    raise TypeError(f"a spec has no {type(value).__name__}")
-
-
-def _quoted(text: str) -> str:
-    is_literal = "\\" in text and "'" not in text and text.isascii() and text.isprintable()
-    return f"'{text}'" if is_literal else toml_string(text)
 
 
 def _ways(path: str) -> list[str]:

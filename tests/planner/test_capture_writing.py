@@ -14,12 +14,7 @@ from mountplan.planner.capture.writing import write_spec
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.tables.mount_facts import LiveImage
 
-NOTHING = CapturedMount(
-    row=0, id="", target="/", parent="", type="", source=None, options=(), image=None, layers=(), data_layers=(),
-    upper=None, work=None,
-    bind=None, recursive=False, recursive_sharing="", attributes=(), uids=(), gids=(), unmapped=False, peer_group="",
-    master="", lock="", unbindable=False, on_symlink="", contents="", files=(), unsupported="",
-)  # fmt: skip
+NOTHING = CapturedMount(row=0, target="/")
 
 
 def captured(*mounts: CapturedMount, groups: tuple[CapturedGroup, ...] = (), name: str = "") -> Captured:

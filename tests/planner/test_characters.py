@@ -71,11 +71,9 @@ EVIL = "\u009b31mA\u202eevil\u2066\u200b\u2028\u2029\U000e0041\x7f"
 def test_a_capture_shows_what_it_contains() -> None:
     """Names of a hostile container reach neither the file nor the terminal as they are; they are what they were."""
     path = f"/srv/{EVIL}" + os.fsdecode(b"\xe9")
-    blank = CapturedMount(*(None,) * len(CapturedMount._fields))  # type: ignore[arg-type]
-    empty = blank._replace(attributes=(), uids=(), gids=(), files=(), layers=(), data_layers=(), options=())
     mounts = (
-        empty._replace(target="/", type="tmpfs", source=EVIL, options=((EVIL, EVIL),)),
-        empty._replace(target=path, bind=CapturedPlace("", f"/{EVIL}'\\")),
+        CapturedMount(target="/", type="tmpfs", source=EVIL, options=((EVIL, EVIL),)),
+        CapturedMount(target=path, bind=CapturedPlace("", f"/{EVIL}'\\")),
     )
     captured = Captured("x", (), (CapturedNamespace("", mounts),), (), ())
     text = write_spec(captured, (EVIL,))
