@@ -16,7 +16,6 @@ from mountplan.planner.capture.captured import (
     COPY_DIFFERS,
     NO_ROW,
     Captured,
-    CapturedFile,
     CapturedMount,
     CapturedNamespace,
     CapturedPlace,
@@ -28,17 +27,17 @@ from mountplan.planner.capture.folding import fold
 from mountplan.planner.capture.found_superblock import FoundSuperblock
 from mountplan.planner.capture.groups import Sharing, find_sharing
 from mountplan.planner.capture.naming import Names
+from mountplan.planner.capture.needed_files import RootFacts, find_files
 from mountplan.planner.capture.overlay_layers import LayerFacts, Overlays
 from mountplan.planner.capture.own_sources import Sources, find_sources
 from mountplan.planner.capture.regiven import given_again, of_the_top, parse_options, subvolume_of
-from mountplan.planner.capture.user_namespaces import Owner, find_users, settled_locks
+from mountplan.planner.capture.user_namespaces import Owner, find_owned
 from mountplan.planner.capture.widest import HostMounts
 from mountplan.planner.fstypes import of, served_by_program
 from mountplan.planner.language.limits import OPTION, size
 from mountplan.planner.names import IdMapping, Lock
-from mountplan.planner.paths import TargetPath
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.mount_facts import LiveImage, MountRoot
+from mountplan.planner.tables.mount_facts import LiveImage
 from mountplan.planner.tables.mounttree import MountTree, hiders
 from mountplan.planner.tables.table import DELETED, UNTOLD, MountRow, MountTable, is_mount_namespace_file
 
@@ -64,7 +63,6 @@ _ATIME = {NAMES[word].set & ATIME_MASK: word for word in TIMES}
 
 
 _Mount = tuple[int, int]  # number of the namespace, index in its tree
-_Place = tuple[str, str]  # device, path in its filesystem
 
 
 class Live(NamedTuple):
@@ -81,12 +79,8 @@ class Live(NamedTuple):
     locks: dict[int, Lock] = {}  # what that cannot undo, by mount id
 
 
-class Facts(LayerFacts, Protocol):
+class Facts(LayerFacts, RootFacts, Protocol):
     """What a capture asks about live namespaces beside their tables."""
-
-    def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
-        """What the roots of these mounts are: (number of the namespace, mount id); None where that cannot be seen."""
-        ...
 
     def differing(self, wanted: Sequence[tuple[int, int, str]]) -> list[bool]:
         """Whether a host path leads to something else than the root of a mount: (number of the namespace, mount id,
@@ -158,7 +152,7 @@ class _Capture:
         for mount, source in self.sources.lost.items():
             if mount not in self.reasons and mount[1] not in self.brought[mount[0]].rows:
                 self._caution_of_other_source(mount, source)
-        self._find_files()
+        self.cautions += find_files(self.trees, self.superblocks, self.overlays, self.facts, self.where)
         self._name()
         spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
         shown = {of(one.fstype).shows for one in self.superblocks.values() if one.how == "made"}
@@ -169,50 +163,10 @@ class _Capture:
         """Whose the namespaces are, and what is locked in them; of one alone, that is no matter of the spec's."""
         if len(self.lives) < 2:
             return
-        names = [live.name for live in self.lives]
-        for space, live in enumerate(self.lives):
-            if live.owner is not None and (reason := self._why_not_owned(space, live.owner)):
-                what = f"it belongs to a user namespace, and will not: {reason}"
-                self.cautions.append(Caution(names[space], what))
-                self.lives[space] = live._replace(owner=None)
-        self.users = find_users(names, [live.owner for live in self.lives])
-        for space, live in enumerate(self.lives):
-            if live.owner is not None:
-                self.locks[space] = settled_locks(self.trees[space], live.locks)
-        owners = [live.owner.inode if live.owner is not None else 0 for live in self.lives]
-        of_groups: dict[str, set[int]] = {one.name: {0} if one.host else set() for one in self.sharing.groups}
-        for (space, _), name in self.sharing.group_of.items():
-            of_groups[name].add(owners[space])
-        across = {name for name, users in of_groups.items() if len(users) > 1}
-        for name in sorted(across):
-            what = f"peers in peer group {name} belong to several users: each can mount what appears with the others"
-            self.cautions.append(Caution("", what))
-        groups = tuple(one._replace(across=one.name in across) for one in self.sharing.groups)
-        self.sharing = self.sharing._replace(groups=groups)
-
-    def _why_not_owned(self, space: int, owner: Owner) -> str:
-        if not owner.uids or not owner.gids:
-            return "it has no ids"
-        masters = {one.name: one for one in self.sharing.groups}
-        members = set(self.sharing.group_of.values())
-        for (where, _), name in (*self.sharing.group_of.items(), *self.sharing.master_of.items()):
-            while where == space and name:
-                if name not in members and not masters[name].host:
-                    return f"no mount is in peer group {name}, which nothing keeps alive for another user"
-                name = masters[name].master
-        return self._why_not_locked(space)
-
-    def _why_not_locked(self, space: int) -> str:
-        """What was locked, and covered by what was locked, before it was shared or mounted on cannot be got at."""
-        tree = self.trees[space]
-        locks = settled_locks(tree, self.lives[space].locks)
-        for index, row in enumerate(tree.rows):
-            changed = (space, index) in self.sharing.group_of or any(
-                locks[one] != "locked" for one in tree.below[index].values()
-            )
-            if changed and locks[index] == "locked" and any(locks[one] == "locked" for one in tree.covers(index)):
-                return f"{row.mountpoint} is shared or mounted on, and covered; all of that is locked"
-        return ""
+        names, owners = [live.name for live in self.lives], [live.owner for live in self.lives]
+        owned = find_owned(names, owners, self.trees, [live.locks for live in self.lives], self.sharing)
+        self.users, self.locks, self.sharing = owned.users, owned.locks, owned.sharing
+        self.cautions += owned.cautions
 
     def row(self, mount: tuple[int, int]) -> MountRow:
         return self.trees[mount[0]].rows[mount[1]]
@@ -353,60 +307,6 @@ class _Capture:
 
     def _is_removed(self, mount: tuple[int, int]) -> bool:
         return self.row(mount).root.endswith(DELETED) or mount in self.removed
-
-    def _find_files(self) -> None:
-        """Find out what must be in the filesystems that are made: roots of binds, layers, what is mounted upon."""
-        wanted: dict[_Place, list[_Mount]] = {}  # path in a filesystem -> mounts that tell its kind
-        for superblock in self.superblocks.values():
-            if superblock.how != "made":
-                continue
-            if of(superblock.fstype).begins == "empty" or superblock.layers:
-                for space, index in superblock.mounts:
-                    row = self.trees[space].rows[index]
-                    if row.root != "/":
-                        _note(wanted, (row.device, row.root), (space, index))
-            for layer in superblock.layers[2 if superblock.directories and superblock.directories.upper else 0 :]:
-                self._need(layer.device, layer.path, MountRoot("directory"))
-        for superblock in self.superblocks.values():
-            if superblock.how == "made" and superblock.layers:
-                for space, index in superblock.mounts:
-                    tree = self.trees[space]
-                    for place, child in tree.below[index].items():
-                        if place != "/":
-                            path = TargetPath(tree.rows[index].root.removesuffix(DELETED)).joined(place)
-                            _note(wanted, (superblock.device, path), (space, child))
-        asked = [(space, self.row((space, index)).mount_id) for mounts in wanted.values() for space, index in mounts]
-        answers = iter(self.facts.roots(asked))
-        seen_at = {
-            place: [one for _ in mounts if (one := next(answers)) is not None] for place, mounts in wanted.items()
-        }
-        for (device, root), mounts in wanted.items():
-            seen = seen_at[device, root]
-            row = self.row(mounts[0])
-            found = seen[0] if seen else MountRoot("directory")
-            if not seen and not any(self.trees[space].below[index].keys() - {"/"} for space, index in mounts):
-                if any(one.kind != "directory" for mount in mounts for one in seen_at.get(self._stands_on(mount), ())):
-                    found = MountRoot("file")
-                what = f"cannot see what it shows, taken for a {found.kind}"
-                self.cautions.append(Caution(self.where(mounts[0][0], row.mountpoint), what))
-            if (row.device, row.root) != (device, root) and found.kind != "directory":
-                found = MountRoot("file")  # what it is mounted upon
-            self._need(device, root.removesuffix(DELETED), found)
-
-    def _stands_on(self, mount: _Mount) -> _Place:
-        """What a mount is mounted upon."""
-        space, index = mount
-        below = self.row((space, self.trees[space].parents[index]))
-        return below.device, TargetPath(below.root.removesuffix(DELETED)).joined(self.trees[space].places[index])
-
-    def _need(self, device: str, path: str, what: MountRoot) -> None:
-        """Something must be at `path` of a filesystem. In an overlay it gets there by the layer that is its top."""
-        top = self.overlays.top_of(device, path)
-        if top is None or top[0].how != "made" or top[1] == "/":
-            return
-        superblock, path = top
-        if of(superblock.fstype).begins == "empty":
-            superblock.files.setdefault(path, CapturedFile(path, what.kind, what.device, what.link))
 
     def _name(self) -> None:
         """Give ids to the mounts that others refer to."""
@@ -613,13 +513,6 @@ class _Capture:
         return words._replace(
             type=row.fstype, source=_source(row), options=given_again(row.fstype, row.options), unsupported=reason
         )
-
-
-def _note(wanted: dict[_Place, list[_Mount]], place: _Place, mount: _Mount) -> None:
-    """One mount in each namespace will do: what is hidden in one may be seen in another."""
-    known = wanted.setdefault(place, [])
-    if mount[0] not in [space for space, _ in known]:
-        known.append(mount)
 
 
 def _why_not_image(image: LiveImage | None, row: MountRow) -> str:
