@@ -92,9 +92,8 @@ class _Attempt:
         root = namespace.mounts[0]
         inherits = not root.filesystem and root.root == "/" and root.recursive
         if not any(mount.group in self.external or mount.brings == "peer" for mount in namespace.mounts):
-            slave = root.inherits or any(
-                mount.master in self.external or mount.brings == "slave" for mount in namespace.mounts
-            )
+            receives = (mount.master in self.external or mount.brings == "slave" for mount in namespace.mounts)
+            slave = root.inherits or any(receives)
             self.world.change_type(process, "/", "slave" if slave else "private", recursive=True)
         self.spaces[namespace.name] = _ClassicSpace(process, "" if inherits else _NEW_ROOT)
         for mount in namespace.mounts:
@@ -104,8 +103,6 @@ class _Attempt:
             maker = self.makers.get(mount.filesystem)
             if maker is not None and maker.origin == mount.origin and mount.root == "/":
                 self.owners.setdefault(mount.filesystem, mount)
-        if inherits:
-            self.spaces[namespace.name] = _ClassicSpace(process, "")
 
     # --- mounting
 
@@ -120,7 +117,7 @@ class _Attempt:
         for step in self.plan.steps:
             if isinstance(step, MakeNode | CopyContents):
                 self._fill(step)
-        for mount in sorted(every, key=_place_in_file):
+        for mount in sorted(every, key=lambda one: [int(number) for number in re.findall(r"\[(\d+)\]", one.origin)]):
             space = self.spaces[self.space_of[mount.name]]
             if mount.parent or space.prefix:  # or else it is the inherited root, which stands already
                 try:
@@ -174,9 +171,8 @@ class _Attempt:
         elif (owner := self.owners.get(mount.filesystem)) is mount:
             self._make_place(process, target, directory=True)
             maker = self.makers[mount.filesystem]
-            world.mount_new(
-                process, maker.fstype, maker.source, target, superblock=self._superblock(mount.filesystem)
-            )  # fmt: skip
+            superblock = self._superblock(mount.filesystem)
+            world.mount_new(process, maker.fstype, maker.source, target, superblock=superblock)
             joined = False
         elif owner is None:
             self._mount_stashed(mount, process, target)
@@ -330,7 +326,3 @@ def _told(one: Difference) -> str:
 def _below(root: str, top: str) -> str:
     inner = TargetPath(root.removesuffix("//deleted")).relative_to(top)
     return f"/{inner}" if inner else ""
-
-
-def _place_in_file(mount: ExpectedMount) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\[(\d+)\]", mount.origin))

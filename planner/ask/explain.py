@@ -166,24 +166,18 @@ class Explainer:
                     continue
                 known.add(mount.group)
             above = self.above(mount)
-            members = sorted(mount.peers(), key=self._order)
-            found.append(
-                ExplainedGroup(
-                    self.number(mount.group),
-                    tuple(self.spot(one) for one in members),
-                    tuple(self.number(one.group) for one in above),
-                    self._below(mount),
-                )
-            )
+            here = self.process.namespace
+            members = sorted(mount.peers(), key=lambda one: (one.namespace is not here, one.number))
+            spots, numbers = tuple(map(self.spot, members)), tuple(self.number(one.group) for one in above)
+            found.append(ExplainedGroup(self.number(mount.group), spots, numbers, self._below(mount)))
             waiting += above
         return tuple(sorted(found, key=lambda group: group.number or 1 << 30))
 
     def above(self, mount: ModelMount) -> list[ModelMount]:
         chain = []
-        one = mount.master
-        while one is not None:
-            chain.append(one)
-            one = one.master
+        while mount.master is not None:
+            mount = mount.master
+            chain.append(mount)
         return chain
 
     def _below(self, mount: ModelMount) -> tuple[Spot, ...]:
@@ -207,10 +201,11 @@ class Explainer:
         new = [one for one in self._everything() if one not in before]
         parent = made.parent
         assert parent is not None
-        effects = [
-            Effect(self.spot(one), "appears below" if one.cover is not None else "appears", 0, self._chain(parent, one))
-            for one in sorted(new, key=lambda one: one.number)
-        ]
+        effects = []
+        for one in sorted(new, key=lambda one: one.number):
+            assert one.parent is not None
+            what = "appears" if one.cover is None else "appears below"
+            effects.append(Effect(self.spot(one), what, 0, self._chain_to(parent, one.parent)))
         return Answer(event, tuple(effects))
 
     def unmount(
@@ -344,14 +339,11 @@ class Explainer:
         if parent is None or parent not in self.ids:
             return Origin(spot, ("it is the root of the namespace",))
         reasons = self._events(mount, parent)
-        if not reasons:
-            if parent.master is not None or parent.group:
-                reasons.append(
-                    "it was mounted here, or has come from a mount that is gone by now: none that its parent receives"
-                    " from shows the same at this place"
-                )
-            else:
-                reasons.append("it was mounted here: its parent is private, so nothing can have come by propagation")
+        if not reasons and (parent.master is not None or parent.group):
+            gone = "none that its parent receives from shows the same at this place"
+            reasons.append(f"it was mounted here, or has come from a mount that is gone by now: {gone}")
+        elif not reasons:
+            reasons.append("it was mounted here: its parent is private, so nothing can have come by propagation")
         reasons += self._clones(mount)
         return Origin(spot, tuple(reasons))
 
@@ -380,13 +372,10 @@ class Explainer:
             reasons += [self._came_from(one, mount, "") for one in came]
         else:
             for one in targets:
-                if one in sources:
-                    reasons.append(
-                        f"it is the same as {self._called(one)}{self._kinship(mount, one)}, and the parent of each"
-                        " receives from that of the other: which of the two was there first cannot be known"
-                    )
-                else:
-                    reasons.append(self._went_to(mount, one))
+                same = f"it is the same as {self._called(one)}{self._kinship(mount, one)}"
+                both = "and the parent of each receives from that of the other"
+                unknown = f"{same}, {both}: which of the two was there first cannot be known"
+                reasons.append(unknown if one in sources else self._went_to(mount, one))
         return reasons
 
     def _came_from(self, other: ModelMount, mount: ModelMount, age: str) -> str:
@@ -405,10 +394,8 @@ class Explainer:
 
     def _counterparts(self, mount: ModelMount, parent: ModelMount) -> list[ModelMount]:
         """Mounts of the same at the same place of a parent that exchanges events with this one's."""
-        related = {*receivers(parent)}
-        for one in self._everything():
-            if one is not parent and (one.group or one.slave_first) and parent in receivers(one):
-                related.add(one)
+        senders = (one for one in self._everything() if one is not parent and (one.group or one.slave_first))
+        related = {*receivers(parent), *(one for one in senders if parent in receivers(one))}
         found = []
         for one in related:
             other = one.above.get(mount.mountpoint)
@@ -435,10 +422,8 @@ class Explainer:
                 continue
             for one in self._mounts_of(process.namespace):
                 if one.root is mount.root and self.spot(one).path == path and self._is_kin(one, mount):
-                    found.append(
-                        f"{self._called(one)} shows the same: it may have been there when one namespace was made as a"
-                        " copy of the other"
-                    )
+                    when = "when one namespace was made as a copy of the other"
+                    found.append(f"{self._called(one)} shows the same: it may have been there {when}")
         return found
 
     def _is_kin(self, one: ModelMount, other: ModelMount) -> bool:
@@ -479,9 +464,6 @@ class Explainer:
     def _called(self, mount: ModelMount) -> str:
         return spot_text(self.spot(mount), self.process.namespace.name)
 
-    def _order(self, mount: ModelMount) -> tuple[bool, int]:
-        return mount.namespace is not self.process.namespace, mount.number
-
     def _mounts_of(self, namespace: ModelNamespace) -> list[ModelMount]:
         return sorted((one for one in namespace.mounts if one in self.ids), key=lambda one: one.number)
 
@@ -493,10 +475,6 @@ class Explainer:
         return dict.fromkeys(
             one for namespace in self.world.namespaces if namespace.name != OUTSIDE for one in namespace.mounts
         )
-
-    def _chain(self, origin: ModelMount, made: ModelMount) -> tuple[str, ...]:
-        assert made.parent is not None
-        return self._chain_to(origin, made.parent)
 
     def _chain_to(self, origin: ModelMount, receiver: ModelMount) -> tuple[str, ...]:
         """How an event in `origin` comes to `receiver`: one sentence for each step, from the origin on."""

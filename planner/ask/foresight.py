@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mountplan.planner.ask.trial import Trial, TrialRefusal
 from mountplan.planner.compare.compare import compare, group_names
-from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.fstypes import of
 from mountplan.planner.plan.mountcount import Peak, check_mount_count
@@ -41,7 +40,9 @@ def foresee(plan: Plan, host: MountTable, mount_max: int, max_mounts: int | None
         reasons.append(refused_step(plan, trial.refusal))
         raise PlanRefused(_some(reasons))
     predictions = predict(plan, host)
-    reasons += [_different(plan, one) for one in compare(predictions, trial.tables(), host, group_names(plan))]
+    for one in compare(predictions, trial.tables(), host, group_names(plan)):
+        place = f"{plan.ref(one.origin)}: " if one.origin else ""
+        reasons.append(f"{place}{one.mount}: {one.prop}: wanted {one.wanted}, and it would be {one.found}")
     if reasons:
         raise PlanRefused(_some(reasons))
     return Foresight(tuple((one.namespace, one.table) for one in predictions), peak)
@@ -74,11 +75,6 @@ def _step(plan: Plan, number: int) -> str:
     step = plan.steps[number - 1]
     place = f"{plan.ref(step.origin)}: " if step.origin else ""
     return f"{place}step {number:,}, {step.describe()}"
-
-
-def _different(plan: Plan, one: Difference) -> str:
-    place = f"{plan.ref(one.origin)}: " if one.origin else ""
-    return f"{place}{one.mount}: {one.prop}: wanted {one.wanted}, and it would be {one.found}"
 
 
 def _some(reasons: list[str]) -> tuple[str, ...]:

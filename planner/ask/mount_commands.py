@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 import re
-import shlex
+from shlex import quote as _quoted
 
 from mountplan.planner.ask.trial import host_world
 from mountplan.planner.characters import in_shell, visible
@@ -22,6 +22,7 @@ from mountplan.planner.compare.view import View
 from mountplan.planner.errors import SpecError
 from mountplan.planner.language.fstab_words import DEVICE_TAGS
 from mountplan.planner.names import MASKS
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.predict import Prediction
@@ -75,12 +76,10 @@ def _uncovered(plan: Plan) -> str:
         elif isinstance(step, s.MakeOverlay):
             layers = [*step.layers, *filter(None, (step.upper, step.work))]
             needed += [(f"/{layer.path.lstrip('/')}", False) for layer in layers if not layer.filesystem]
-    free = (
-        yard
-        for yard in _YARDS
-        if not any(_within(path, yard) or (all_of and _within(yard, path)) for path, all_of in needed)
-    )
-    return next(free, "")
+    for yard in map(TargetPath, _YARDS):
+        if not any(TargetPath(path).is_under(yard) or (all_of and yard.is_under(path)) for path, all_of in needed):
+            return yard
+    return ""
 
 
 def _beyond_mount(plan: Plan) -> tuple[str, ...]:
@@ -99,9 +98,8 @@ def _beyond_mount(plan: Plan) -> tuple[str, ...]:
         if mount.filesystem == MASKS:
             reasons.append(f"{mount.name} hides something behind an empty file or directory of mountplan's own")
         if mount.is_namespace_file:
-            reasons.append(
-                f"{mount.name} is the file of a namespace, of which a script knows neither process nor number"
-            )
+            unknown = "of which a script knows neither process nor number"
+            reasons.append(f"{mount.name} is the file of a namespace, {unknown}")
         if mount.root.endswith("//deleted"):
             reasons.append(f"{mount.name} shows what has been removed")
     root = mounts[0] if mounts else None
@@ -191,7 +189,7 @@ class _ScriptWriter:
     def _origin(self, group: str, members: list[ExpectedMount]) -> ExpectedMount | None:
         """The member that shows all that the others and all slaves show; of several the one with most mounts on it."""
         shown = self._roots_below(group)
-        wide = [one for one in members if all(_within(root, one.root) for root in shown)]
+        wide = [one for one in members if all(TargetPath(root).is_under(one.root) for root in shown)]
         wide.sort(key=lambda one: -len(self.children[one.name]))
         return wide[0] if wide else None
 
@@ -341,9 +339,6 @@ class _ScriptWriter:
         if proof is None or proof:
             self.proof.append(line if proof is None else proof)
 
-    def _bench(self, filesystem: str) -> str:
-        return self.workbench[filesystem]
-
     def _prepare(self, step: s.Step) -> None:
         """Filesystems, each at a place in the yard, and what is in them."""
         if isinstance(step, s.MakeFilesystem | s.AttachImage | s.MakeOverlay):
@@ -377,9 +372,7 @@ class _ScriptWriter:
 
     def _mountpoint(self, path: str, like: ExpectedMount | None) -> None:
         """A directory, or a file if that is what will be mounted there."""
-        source = ""
-        if like is not None:
-            source = self._source_of(like) if like.filesystem else like.root
+        source = "" if like is None else self._source_of(like) if like.filesystem else like.root
         place = _quoted(path)
         if source:
             self._say(f"[ -d {_quoted(source)} ] && mkdir -p {place} || touch {place}", f"mkdir -p {place}")
@@ -403,10 +396,8 @@ class _ScriptWriter:
         elif isinstance(step, s.AttachImage):
             bench = self.workbench.get(step.holder)
             fstype, source = step.fstype, f"{bench}/{step.image}" if bench else step.image
-            words.append("loop")
-            words += [
-                f"{key}={number}" for key, number in (("offset", step.offset), ("sizelimit", step.size)) if number
-            ]
+            part = (("offset", step.offset), ("sizelimit", step.size))
+            words += ["loop", *(f"{key}={number}" for key, number in part if number)]
             words += ["ro"] * (step.read_only and "ro" not in words)
         else:
             fstype, source = step.fstype, step.source or step.fstype
@@ -491,7 +482,7 @@ class _ScriptWriter:
     def _from_group(self, group: str, mount: ExpectedMount) -> str:
         """A path in a member of the group that shows what `mount` shows; a seed, if there is no member wide enough."""
         origin = self.origin.get(group)
-        if origin is not None and _within(mount.root, origin.root):
+        if origin is not None and TargetPath(mount.root).is_under(origin.root):
             path, top = self.where[origin.name], origin.root
         else:
             path = self._seed(group, mount)
@@ -572,11 +563,3 @@ def _proof(writer: _ScriptWriter, prediction: Prediction, host: MountTable) -> l
 def _bare(table: MountTable) -> MountTable:
     """Of options of filesystems the model knows nothing."""
     return MountTable(tuple(row._replace(options="", source="") for row in table.rows))
-
-
-def _within(path: str, top: str) -> bool:
-    return path == top or top == "/" or path.startswith(f"{top.rstrip('/')}/")
-
-
-def _quoted(text: str) -> str:
-    return shlex.quote(text)

@@ -75,35 +75,22 @@ def _between(explainer: Explainer, sender: ModelMount, other: ModelMount, here: 
     above_other = explainer.above(other)
     if any(one.is_peer_of(other) or one is other for one in above_sender):
         group = explainer.number(other.group)
+        why = f"{here} is a slave of group {group}, which {there} is in: events go from {there} to {here} and not back"
         both = "have both sides be peers (rshared in the place of rslave, Bidirectional of HostToContainer)"
-        return (
-            f"{here} is a slave of group {group}, which {there} is in: events go from {there} to {here} and not back",
-            f"{both}, made so before the one is a copy of the other",
-        )
+        return why, f"{both}, made so before the one is a copy of the other"
     if not sender.group:
+        why = f"{here} is {'unbindable' if sender.unbindable else 'private'}: nothing leaves it"
         if sender.master is not None:
             group = explainer.number(sender.master.group)
-            return (
-                f"{here} is a slave only: it receives from group {group}, and nothing leaves it",
-                f"mount --make-shared {here}, {anew}",
-            )
-        kind = "unbindable" if sender.unbindable else "private"
-        return f"{here} is {kind}: nothing leaves it", f"mount --make-shared {here}, {anew}"
+            why = f"{here} is a slave only: it receives from group {group}, and nothing leaves it"
+        return why, f"mount --make-shared {here}, {anew}"
     number = explainer.number(sender.group)
     if not other.group and other.master is None:
         kind = "unbindable" if other.unbindable else "private"
-        return (
-            f"{there} is {kind}: nothing comes into it, though {here} sends to group {number}",
-            f"bind {here} anew in the place of {there}, and make that at most a slave (mount --make-slave)",
-        )
+        why = f"{there} is {kind}: nothing comes into it, though {here} sends to group {number}"
+        return why, f"bind {here} anew in the place of {there}, and make that at most a slave (mount --make-slave)"
     above = [explainer.number(one.group) for one in above_other]
-    if other.group:
-        belongs = f"in group {explainer.number(other.group)}" + (
-            f", which receives from group {above[0]}" if above else ""
-        )
-    else:
-        belongs = f"a slave of group {above[0]}"
-    return (
-        f"{there} is {belongs}: group {number}, to which {here} sends, is not above it",
-        f"bind {here} anew in the place of {there}; or join its group by move_mount(2) with MOVE_MOUNT_SET_GROUP",
-    )
+    belongs = f"in group {explainer.number(other.group)}" if other.group else f"a slave of group {above[0]}"
+    belongs += f", which receives from group {above[0]}" if other.group and above else ""
+    remedy = f"bind {here} anew in the place of {there}; or join its group by move_mount(2) with MOVE_MOUNT_SET_GROUP"
+    return f"{there} is {belongs}: group {number}, to which {here} sends, is not above it", remedy

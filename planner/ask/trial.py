@@ -29,8 +29,6 @@ from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import MountRow, MountTable
 
-# Filesystems that begin empty. Of all others it is not known what is in them.
-
 # A host of which nothing is known: its root, private.
 _BARE = MountTable((MountRow(1, 0, "0:1", "/", "/", "rw", 0, 0, 0, False, "rootfs", "rootfs", "rw"),))
 
@@ -133,20 +131,13 @@ class Trial:
         return yard.number if yard.superblock.device == f"={s.YARD}" else 0
 
     def _table(self, process: Process) -> MountTable:
-        rows = table_of(process.namespace, process.root).rows
-        number = self._number
-        return MountTable(
-            tuple(
-                row._replace(
-                    peer_group=number(row.peer_group),
-                    master=number(row.master),
-                    propagate_from=number(row.propagate_from),
-                )
-                if row.peer_group or row.master
-                else row
-                for row in rows
-            )
-        )
+        return MountTable(tuple(map(self._renumbered, table_of(process.namespace, process.root).rows)))
+
+    def _renumbered(self, row: MountRow) -> MountRow:
+        if not row.peer_group and not row.master:
+            return row
+        group, master, above = map(self._number, (row.peer_group, row.master, row.propagate_from))
+        return row._replace(peer_group=group, master=master, propagate_from=above)
 
     def _number(self, group: int) -> int:
         return self._groups.get(group, -group)
@@ -210,7 +201,7 @@ class Trial:
     def _take_host_group(self, step: s.TakeHostGroup) -> None:
         handle = self._clone(step.seed, walk(self.builder, step.path))
         if step.slave:
-            self.world.set_attributes(self.builder, handle, Change(), kind="slave")
+            self._become(handle, "slave")
             self._name_group(step.seed, handle.place[0].master)
         else:
             self._name_group(step.seed, handle.place[0])
@@ -222,7 +213,7 @@ class Trial:
 
     def _make_yard(self, step: s.MakeYard) -> None:
         yard = self.world.fsmount(self.builder, new_superblock(self.world, "tmpfs", s.YARD), "mountplan")
-        self.world.set_attributes(self.builder, yard, Change(), kind="unbindable")
+        self._become(yard, "unbindable")
         self.world.move_mount(self.builder, yard, "/")
         self._handles[s.YARD] = yard
         for seed in self._early:
@@ -237,9 +228,8 @@ class Trial:
         self._users[step.user] = process
 
     def _make_stage(self, step: s.MakeStage) -> None:
-        stage = self._stage = self.world.fsmount(
-            self.builder, new_superblock(self.world, "tmpfs", f"@stage-{step.namespace}"), "mountplan"
-        )
+        superblock = new_superblock(self.world, "tmpfs", f"@stage-{step.namespace}")
+        stage = self._stage = self.world.fsmount(self.builder, superblock, "mountplan")
         self.world.move_mount(self.builder, stage, self._staged(f"stage-{step.namespace}"))
 
     def _own_namespace(self, step: s.OwnNamespace) -> None:
@@ -304,9 +294,9 @@ class Trial:
         handle = self._clone(step.seed, self._inside(step.filesystem, step.path))
         if step.master:
             self.world.set_group(self.builder, self._at(step.master), handle)
-            self.world.set_attributes(self.builder, handle, Change(), kind="slave")
+            self._become(handle, "slave")
         if step.shared:
-            self.world.set_attributes(self.builder, handle, Change(), kind="shared")
+            self._become(handle, "shared")
         self._name_group(step.seed, handle.place[0])
         if step.parked:
             self._park(step.seed)
@@ -317,18 +307,16 @@ class Trial:
     def _clone_host(self, step: s.CloneHost) -> None:
         handle = self._clone(step.mount, self._on_host(step), recursive=step.recursive)
         if step.propagation == "slave":
-            self.world.set_attributes(self.builder, handle, Change(), kind="slave", recursive=True)
+            self._become(handle, "slave", recursive=True)
         elif step.propagation != "private":
-            kind: Kind = "slave" if step.propagation == "slaves_below" else "shared"
-            self.world.set_attributes(self.builder, handle, Change(), kind=kind, recursive=True)
-            self.world.set_attributes(self.builder, handle, Change(), kind="private")
+            self._become(handle, "slave" if step.propagation == "slaves_below" else "shared", recursive=True)
+            self._become(handle, "private")
 
     def _set_attributes(self, step: s.SetAttributes) -> None:
         change = Change(step.set | (IDMAP if step.id_map else 0), step.clear)
         kind: Kind | None = "unbindable" if step.unbindable else None
-        self.world.set_attributes(
-            self.builder, self._handles[step.mount], change, kind=kind, recursive=step.recursive
-        )  # fmt: skip
+        handle = self._handles[step.mount]
+        self.world.set_attributes(self.builder, handle, change, kind=kind, recursive=step.recursive)
 
     def _attach(self, step: s.Attach) -> None:
         if step.parent == s.YARD:
@@ -366,18 +354,17 @@ class Trial:
             change = Change(step.set, step.clear)
             self.world.set_attributes(self.builder, place, change, kind=kind, recursive=one.recursive)
             if step.sharing == "shared" and one.path == "/":
-                self.world.set_attributes(self.builder, place, Change(), kind="slave")
+                self._become(place, "slave")
 
     def _altered(self, tree: Handle, path: str) -> Place:
         root = self._handles[tree].place
         return walk(self.builder, path[1:], root) if path != "/" else root
 
     def _isolate(self, step: s.Isolate) -> None:
-        handle = self._handles[step.mount]
-        self.world.set_attributes(self.builder, handle, Change(), kind="private", recursive=step.recursive)
+        self._become(self._handles[step.mount], "private", recursive=step.recursive)
 
     def _share_root(self, step: s.ShareRoot) -> None:
-        self.world.set_attributes(self.builder, self._handles[step.mount], Change(), kind="shared")
+        self._become(self._handles[step.mount], "shared")
 
     def _join_group(self, step: s.JoinGroup) -> None:
         self.world.set_group(self.builder, self._at(step.seed), self._handles[step.mount])
@@ -420,6 +407,9 @@ class Trial:
             self.world.close(handle)
 
     # --- what the steps share
+
+    def _become(self, handle: ModelHandle, kind: Kind, *, recursive: bool = False) -> None:
+        self.world.set_attributes(self.builder, handle, Change(), kind=kind, recursive=recursive)
 
     def _on_host(self, step: s.CloneHost | s.CloneHostWorkbench) -> Place:
         if not step.namespace:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from mountplan.planner.attributes import remounted
 from mountplan.planner.foreign.mount_words import share
@@ -96,10 +95,3 @@ class StandIns:
         taken = {one.id for one in self._made.values()}
         found = f"volume-{clean.strip('-') or 'unnamed'}"
         return found if found not in taken else f"{found}-{len(taken)}"
-
-
-def named(found: object, what: str) -> Mapping[str, Any]:
-    """`found`, if it is a table; a configuration may have anything in its place."""
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{what} is no table")
-    return found

@@ -25,6 +25,11 @@ def _text(**keywords: Any) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "string", **keywords}, ESCAPED]})
 
 
+def _plain(**keywords: Any) -> WithJsonSchema:
+    """A text that takes no bytes."""
+    return WithJsonSchema({"type": "string", **keywords})
+
+
 _ABSOLUTE = _text(pattern=r"^(/|\./|\.$)")
 _OPTION = {
     "anyOf": [{"type": ["string", "integer", "boolean"]}, {"type": "array", "items": {"type": "string"}}, ESCAPED]
@@ -40,37 +45,24 @@ NamespaceName = Annotated[str, PlainValidator(values.namespace_name), _text(minL
 Source = Annotated[str, PlainValidator(values.source), _text()]
 Content = Annotated[str, PlainValidator(values.content), _text()]
 Argument = Annotated[str, PlainValidator(values.argument), _text()]
-Name = Annotated[
-    str,
-    PlainValidator(values.name),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$", "maxLength": 100}),
-]
-Reference = Annotated[str, PlainValidator(values.reference), WithJsonSchema({"type": "string"})]
-FilesystemType = Annotated[
-    str, PlainValidator(values.filesystem_type), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"})
-]
-Mode = Annotated[str, PlainValidator(values.mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{1,4}$"})]
-Device = Annotated[
-    str, PlainValidator(values.device), WithJsonSchema({"type": "string", "pattern": r"^[cb]:\d{1,7}:\d{1,7}$"})
-]
-Attribute = Annotated[
-    str, PlainValidator(values.attribute), WithJsonSchema({"type": "string", "enum": list(values.NAMES)})
-]
+Name = Annotated[str, PlainValidator(values.name), _plain(pattern="^[A-Za-z0-9_][A-Za-z0-9_.-]*$", maxLength=100)]
+Reference = Annotated[str, PlainValidator(values.reference), _plain()]
+FilesystemType = Annotated[str, PlainValidator(values.filesystem_type), _plain(pattern="^[A-Za-z0-9_.-]{1,64}$")]
+Mode = Annotated[str, PlainValidator(values.mode), _plain(pattern="^0?[0-7]{1,4}$")]
+Device = Annotated[str, PlainValidator(values.device), _plain(pattern=r"^[cb]:\d{1,7}:\d{1,7}$")]
+Attribute = Annotated[str, PlainValidator(values.attribute), _plain(enum=list(values.NAMES))]
 _PRESET = {"type": "string", "enum": list(PRESETS)}
 Presets = Annotated[
     tuple[str, ...],
     PlainValidator(values.preset),
     WithJsonSchema({"anyOf": [_PRESET, {"type": "array", "items": _PRESET, "uniqueItems": True}]}),
 ]
-OptionName = Annotated[str, PlainValidator(values.option_name), WithJsonSchema({"type": "string", "minLength": 1})]
+OptionName = Annotated[str, PlainValidator(values.option_name), _plain(minLength=1)]
 PastedOptions = Annotated[MountOptions, PlainValidator(mount_options), _text(minLength=1)]
 OptionValue = Annotated[bool | int | str | list[str], PlainValidator(values.option_value), WithJsonSchema(_OPTION)]
-Amount = Annotated[
-    int, PlainValidator(values.amount), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": values.MAX_BYTES})
-]
-Length = Annotated[
-    int, PlainValidator(values.length), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": values.MAX_BYTES})
-]
+_BYTES = {"type": "integer", "minimum": 0, "maximum": values.MAX_BYTES}
+Amount = Annotated[int, PlainValidator(values.amount), WithJsonSchema(_BYTES)]
+Length = Annotated[int, PlainValidator(values.length), WithJsonSchema(_BYTES | {"minimum": 1})]
 Partition = Annotated[
     int | str,
     PlainValidator(values.partition),
@@ -78,8 +70,6 @@ Partition = Annotated[
 ]
 Owner = Annotated[int, PlainValidator(values.owner), WithJsonSchema(_ID)]
 IdLine = Annotated[tuple[int, int, int], PlainValidator(values.id_line), WithJsonSchema(_ID_LINE)]
-Variable = Annotated[str, PlainValidator(values.variable), WithJsonSchema({"type": "string", "pattern": "^[^=]+$"})]
+Variable = Annotated[str, PlainValidator(values.variable), _plain(pattern="^[^=]+$")]
 Hostname = Annotated[str, PlainValidator(values.hostname), _text(minLength=1)]
-Capability = Annotated[
-    str, PlainValidator(values.capability), WithJsonSchema({"type": "string", "enum": list(CAPABILITIES)})
-]
+Capability = Annotated[str, PlainValidator(values.capability), _plain(enum=list(CAPABILITIES))]

@@ -17,7 +17,7 @@ from datetime import date, datetime, time
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from mountplan.planner.attributes import NAMES
 from mountplan.planner.characters import visible
@@ -80,30 +80,25 @@ def _outline(value: object) -> str:
 
 def described(value: object) -> str:
     """A value with the kind of thing that it is, for `X is ..., not ...`."""
-    match value:
-        case bool():
-            kind = ""
-        case str():
-            kind = "the string "
-        case int() | float():
-            kind = "the number "
-        case datetime():
-            kind = "the date and time "
-        case date():
-            kind = "the date "
-        case time():
-            kind = "the time "
-        case list():
-            kind = "the list "
-        case tuple():
-            kind = "the tuple "
-        case dict():
-            kind = "the table "
-        case None:
-            return "None"
-        case _:
-            return f"a Python {type(value).__name__}"
-    return kind + shown(value)
+    if value is None or isinstance(value, bool):
+        return shown(value)
+    called = next((called for kind, called in _CALLED if isinstance(value, kind)), "")
+    return f"the {called} {shown(value)}" if called else f"a Python {type(value).__name__}"
+
+
+# A datetime is a date as well.
+_CALLED: tuple[tuple[type, str], ...] = (
+    (str, "string"), (int, "number"), (float, "number"), (datetime, "date and time"), (date, "date"), (time, "time"),
+    (list, "list"), (tuple, "tuple"), (dict, "table"),
+)  # fmt: skip
+
+
+def _no(kind: str, value: object) -> str:
+    return f"{shown(value)} is no {kind}" if isinstance(value, str) else f"is {described(value)}"
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
@@ -219,11 +214,6 @@ def place(value: object) -> TargetPath:
     return _path(value, A_HOST_PATH)
 
 
-def inner_path(value: object) -> TargetPath:
-    """A path inside a mount: "incoming/README" and "/incoming/README" mean the same."""
-    return _inner_path(value, AN_INNER_PATH)
-
-
 def local_path(value: object) -> str:
     """A path that may be relative: to the directory that the spec is in."""
     text = word(value)
@@ -231,7 +221,7 @@ def local_path(value: object) -> str:
 
 
 def mask_path(value: object) -> TargetPath:
-    return _inner_path(value, A_MASK)
+    return inner_path(value, wanted=A_MASK)
 
 
 def _path(value: object, wanted: str) -> TargetPath:
@@ -257,13 +247,13 @@ def _path(value: object, wanted: str) -> TargetPath:
 
 
 def _within_limits(path: Path) -> Path:
-    wrong = limits.path_too_long(path)
-    if wrong is not None:
+    if (wrong := limits.path_too_long(path)) is not None:
         raise Unfit(f"{shown(path)} {wrong.what}", wrong.remedy)
     return path
 
 
-def _inner_path(value: object, wanted: str) -> TargetPath:
+def inner_path(value: object, *, wanted: str = AN_INNER_PATH) -> TargetPath:
+    """A path inside a mount: "incoming/README" and "/incoming/README" mean the same."""
     _in_one_line(value, wanted)
     text = _unescape(value, wanted)
     try:
@@ -386,7 +376,7 @@ def preset(value: object) -> tuple[str, ...]:
         if isinstance(one, str) and one in PRESETS:
             names.append(one)
         else:
-            what = f"{shown(one)} is no preset" if isinstance(one, str) else f"is {described(one)}"
+            what = _no("preset", one)
             close = suggestion(one, PRESETS)
             raise Unfit(what, f"did you mean {shown(close)}?" if close else f"write {either(map(shown, PRESETS))}")
     if len(set(names)) < len(names):
@@ -397,7 +387,7 @@ def preset(value: object) -> tuple[str, ...]:
 def filesystem_type(value: object) -> str:
     if isinstance(value, str) and (_is_short_word(value) or _FSTYPE.fullmatch(value)):
         return value
-    what = f"{shown(value)} is no filesystem type" if isinstance(value, str) else f"is {described(value)}"
+    what = _no("filesystem type", value)
     raise Unfit(what, 'write one that /proc/filesystems has, such as "tmpfs"')
 
 
@@ -433,7 +423,7 @@ def mode(value: object) -> str:
     if isinstance(value, str) and re.fullmatch("[ugoa]*[-+=][rwxXst]+.*", value):
         raise Unfit(f"{shown(value)} is a symbolic mode", 'write it as octal digits in a string, such as "0755"')
     such_as = octal_meant(value) if type(value) is int else ""
-    what = f"{shown(value)} is no file mode" if isinstance(value, str) else f"is {described(value)}"
+    what = _no("file mode", value)
     raise Unfit(what, f'write it as octal digits in a string, "0000" to "7777", such as "{such_as or "0755"}"')
 
 
@@ -449,7 +439,7 @@ def device(value: object) -> str:
     """`c:1:3`: character or block, major and minor number."""
     match = _DEVICE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        what = f"{shown(value)} is no device" if isinstance(value, str) else f"is {described(value)}"
+        what = _no("device", value)
         raise Unfit(what, 'write "c" or "b" (character or block), major and minor number: "c:1:3" is /dev/null')
     if int(match[2]) >= 1 << 12 or int(match[3]) >= 1 << 20:
         raise Unfit(f"{shown(value)} is out of range", "the major number ends at 4095, the minor number at 1048575")
@@ -500,9 +490,9 @@ def _short(text: str, what: str) -> str:
 
 def owner(value: object) -> int:
     """A user or group id."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_ID:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
+    if _is_number(value):
+        if 0 <= value < MAX_ID:
+            return value
         raise Unfit(f"{value} is out of range", f"write a number from 0 to {MAX_ID - 1}")
     by_name = isinstance(value, str) and not value.isdecimal()
     why = "write its number: names may mean another one inside" if by_name else "write a whole number, such as 1000"
@@ -511,7 +501,7 @@ def owner(value: object) -> int:
 
 def amount(value: object) -> int:
     """A number of bytes."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if _is_number(value):
         if 0 <= value <= MAX_BYTES:
             return value
         raise Unfit(f"{value} is out of range", f"write a number of bytes from 0 to {MAX_BYTES}")
@@ -527,7 +517,7 @@ def length(value: object) -> int:
 
 def partition(value: object) -> int | str:
     """The number of a partition, or its label."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if _is_number(value):
         if 1 <= value <= 1024:
             return value
         raise Unfit(f"{value} is no number of a partition", "they count from 1")
@@ -536,11 +526,7 @@ def partition(value: object) -> int | str:
 
 def id_line(value: object) -> tuple[int, int, int]:
     """[first id in the filesystem, first id seen through the mount, count]."""
-    if (
-        not isinstance(value, list | tuple)
-        or len(value) != 3
-        or not all(isinstance(one, int) and not isinstance(one, bool) for one in value)
-    ):
+    if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(_is_number, value)):
         remedy = "write three whole numbers: [first id in the filesystem, first id seen through the mount, count]"
         raise Unfit(f"is {described(value)}", remedy)
     inside, outside, count = value

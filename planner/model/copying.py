@@ -24,7 +24,6 @@ def clone_mount(
     mount.attributes = old.attributes
     mount.frozen = old.frozen
     mount.unbindable = old.unbindable and rules.unbindable_is_copied
-    mount.label = old.label
     mount.group = 0 if slave else old.group
     if shared and not mount.group:
         mount.group = numbers.next_group()

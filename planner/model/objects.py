@@ -111,27 +111,17 @@ class Superblock:
     __slots__ = ("complete", "device", "fstype", "has_lost", "name", "namespace_files", "options", "owner",
                  "read_only", "root")  # fmt: skip
 
-    def __init__(
-        self,
-        name: str,
-        fstype: str,
-        *,
-        device: str = "",
-        options: str = "",
-        complete: bool = True,
-        owner: UserNamespace | None = None,
-        root_is_directory: bool = True,
-    ) -> None:
+    def __init__(self, name: str, fstype: str, *, device: str = "", options: str = "", complete: bool = True) -> None:
         self.name = name
         self.fstype = fstype
         self.device = device or f"={name}"
         self.options = options
         self.complete = complete
-        self.owner = owner
+        self.owner: UserNamespace | None = None
         self.read_only = False
         self.has_lost = False
         self.namespace_files = fstype == "nsfs"
-        self.root = ModelNode(self, None, "", root_is_directory)
+        self.root = ModelNode(self, None, "")
 
     def make(self, path: str, *, directory: bool = True) -> ModelNode:
         """The node at an absolute path; whatever is missing on the way to it is made, as directories."""
@@ -231,7 +221,7 @@ class ModelMount:
     on this one's own root. `users` counts the processes and descriptors that hold it.
     """
 
-    __slots__ = ("above", "attributes", "candidate", "children", "cover", "frozen", "group", "label", "leaving",
+    __slots__ = ("above", "attributes", "candidate", "children", "cover", "frozen", "group", "leaving",
                  "locked", "marked", "master", "mountpoint", "namespace", "number", "parent", "peak", "peer_before",
                  "peer_next", "root", "shared", "slave_before", "slave_first", "slave_next", "source", "unbindable",
                  "users")  # fmt: skip
@@ -240,7 +230,6 @@ class ModelMount:
         self.number = number
         self.root = root
         self.source = source
-        self.label = ""
         self.namespace: ModelNamespace | None = None
         self.parent: ModelMount | None = None
         self.mountpoint = root

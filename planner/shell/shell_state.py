@@ -94,9 +94,9 @@ class ShellOutput:
     If it goes `through`, what is written is in the file of that name at once.
     """
 
-    def __init__(self, *, wanted: bool, through: str = "") -> None:
+    def __init__(self, *, wanted: bool) -> None:
         self.wanted = wanted
-        self.through = through
+        self.through = ""
         self.replaced = False  # whether another file has the name by now
         self.kept = 0  # so much of it is in the file already
         self.known = True
