@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Tables = tuple[tuple[str, MountTable], ...]
 
+_WAYS = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
+
 
 class Known(NamedTuple):
     """Namespaces that something is asked about, how old their mounts are, and what is locked (see Inhabited), by name.
@@ -42,14 +44,19 @@ class Known(NamedTuple):
 
 
 def known_of(
-    what: str | Plan | MountTable, *, aged: bool = False, locked: bool = False, other: str | None = None
+    what: str | Plan | MountTable,
+    *,
+    first: str = "",
+    aged: bool = False,
+    locked: bool = False,
+    other: str | None = None,
 ) -> Known:
     """(name, table) of each namespace; first those that were asked for, then what else there is around them.
 
     `what` is a plan, a table by itself, a process by its number (`12` or `pid:12`), or a kept name; of one with several
-    namespaces, NAME/NAMESPACE comes first. With `aged` the ages of mounts come along, with `locked` what is locked, as
-    far as that is known. `other` is a kept name or process, or one of the names in a plan, that is to be there too.
-    Raises NotKept, KeepRefused, SubjectError or TableError.
+    namespaces, NAME/NAMESPACE comes first; of a plan, `first`. With `aged` the ages of mounts come along, with `locked`
+    what is locked, as far as that is known. `other` is a kept name or process, or one of the names in a plan, to be
+    there as well. Raises NotKept, KeepRefused, SubjectError or TableError.
     """
     from mountplan.applier.keep.inhabited import apart, everyone_else, of_process
     from mountplan.applier.observe.observe import own_number
@@ -61,6 +68,7 @@ def known_of(
     locks: dict[str, SeenLocks] = {}
     if isinstance(what, Plan):
         planned, locks = _of_plan(what)
+        planned = _with_first(planned, first) if first else planned
         asked: tuple[Inhabited, ...] = (of_process(own_number(), aged=aged, locked=locked),)
     else:
         asked = _standing(what, aged, locked)
@@ -136,7 +144,8 @@ def stage_of(known: Known, rules: Rules) -> Stage:
     if carried_out is not None:
         trial, process = carried_out
         trial.world.rules = rules
-        return Stage(trial.world, {1: process}, trial.around)
+        beside = {name: one for name, one in trial.finished if one is not process}
+        return Stage(trial.world, {1: process}, beside | trial.around)
     seen = world_of(known.tables, World(rules))
     names = [name for name, _ in known.tables]
     return Stage(seen.world, {1: seen.processes[0]}, dict(zip(names[1:], seen.processes[1:], strict=True)))
@@ -201,14 +210,18 @@ def _standing(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
 
 def _of_kept(what: str, aged: bool, locked: bool) -> tuple[Inhabited, ...]:
     from mountplan.applier.keep.inhabited import of_kept
+    from mountplan.applier.keep.kept_record import is_name
     from mountplan.operands import near_miss
 
     name, _, namespace = what.partition("/")
+    if not is_name(name):
+        path = "; a path in one is asked about by --mount, --unmount or --why" if what.startswith("/") else ""
+        raise NotKept(f"{what!r} is no spec, no kept name and no process", f"{_WAYS}{path}")
     try:
         found = of_kept(name, aged=aged, locked=locked)
     except NotKept as error:
-        remedy = "name a spec, a saved plan, a kept name (`mountplan ls` lists them) or a process"
-        raise NotKept(error.what, near_miss(name) + remedy) from None
+        near = "did you mean pid:self? or " if name == "self" else near_miss(name)
+        raise NotKept(error.what, near + _WAYS) from None
     if namespace and what not in [one.name for one in found]:
         names = ", ".join(one.name for one in found)
         raise NotKept(f"no namespace {namespace!r} is kept as {name}", f"there are: {names}")
@@ -236,6 +249,13 @@ def _of_plan(plan: Plan) -> tuple[Tables, dict[str, SeenLocks]]:
         tables += ((name, MountTable(tuple(map(_with_own_groups, one.table.rows)))),)
         locks[name] = _planned_locks(expected, one)
     return tables, locks
+
+
+def _with_first(planned: Tables, first: str) -> Tables:
+    names = [name for name, _ in planned]
+    if first not in names:
+        raise SubjectError(f"there is no mount namespace {first!r} in the plan", f"it has: {', '.join(names)}")
+    return tuple(sorted(planned, key=lambda one: one[0] != first))
 
 
 def _planned_locks(expected: ExpectedNamespace, prediction: Prediction) -> SeenLocks:

@@ -69,8 +69,9 @@ def meant_instead(path: str) -> str:
         there = [one for one in os.listdir(directory or ".") if one.endswith((".toml", ".json", ".sh")) and one != name]
     except OSError:
         return ""
-    near = [one for one in there if os.path.splitext(one)[0] == name] or get_close_matches(name, there, n=1)
-    return f"did you mean {os.path.join(directory, near[0])}? or " if near else ""
+    stems = {os.path.splitext(one)[0]: one for one in sorted(there)}  # an ending alone makes no likeness
+    near = get_close_matches(os.path.splitext(name)[0], stems, n=1)
+    return f"did you mean {os.path.join(directory, stems[near[0]])}? or " if near else ""
 
 
 def examples() -> dict[str, Path]:

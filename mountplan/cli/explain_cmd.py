@@ -9,6 +9,7 @@ from mountplan.applier.sys.closing import closing_fd
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_kernel, add_set, settings_of
 from mountplan.cli.trial_notes import note_left_out
 from mountplan.cli.usage import UsageError
+from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +34,7 @@ def add(command: NewCommand) -> None:
         "  mountplan explain 1234 --unmount /srv      # what would vanish, and where\n"
         "  mountplan explain 1234 --why /srv/feed     # how it can have come there",
     )
-    what = f"{SPEC_OR_PLAN}; a kept name, or NAME/NAMESPACE; or the number of a process, 1234 or pid:1234"
+    what = f"{SPEC_OR_PLAN}, or SPEC/NAMESPACE; a kept name, or NAME/NAMESPACE; or a process, 1234 or pid:1234"
     parser.add_argument("what", metavar="SPEC|NAME|PID", help=what)
     question = parser.add_mutually_exclusive_group()
     question.add_argument("--mount", metavar="PATH", help="where a mount at PATH would appear")
@@ -91,7 +92,9 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             path = args.mount or args.unmount or args.why
             raise UsageError(f"{path} is not there, as {here} sees it: {absent}", remedy=_THERE)
     elif asked is not None and (absent := explainer.absent(asked)):
-        raise UsageError(f"{asked} is not there in {here}: {absent}", remedy=_THERE)
+        others = [one.name for one in known.plan.expected.namespaces if one.name != here] if known.plan else []
+        more = f"; of another namespace, ask of SPEC/NAMESPACE ({', '.join(map(visible, others))})" if others else ""
+        raise UsageError(f"{asked} is not there in {here}: {absent}", remedy=_THERE + more)
     if asked is None:
         groups = explainer.groups()
         return output.either(

@@ -26,21 +26,29 @@ def tables_known_of(
     locked: bool = False,
     other: str | None = None,
 ) -> Known:
-    """explaining.known_of(); what is a file or ends as one is a spec or a plan. `parameters` are the spec's.
+    """explaining.known_of(); what is a file or ends as one is a spec or a plan, and may have a namespace of it behind a
+    slash. `parameters` are the spec's.
 
     Raises SpecError, PlanFileError, PlanRefused, NotKept, KeepRefused or TableError.
     """
     from mountplan.explaining import known_of
 
     named: str | Plan = what
-    if what.startswith(("spec:", "plan:")):
-        named = plan_from(what.partition(":")[2], parameters)
-    elif what == "-" or what.endswith((".toml", ".json")) or os.path.exists(what):
-        refuse_two_meanings(what)
-        named = plan_from(what, parameters)
+    prefix = what[:5] if what.startswith(("spec:", "plan:")) else ""
+    file, first = _file_and_namespace(what.removeprefix(prefix))
+    if prefix or first or file == "-" or file.endswith((".toml", ".json")) or os.path.exists(file):
+        if not prefix:
+            refuse_two_meanings(file)
+        named = plan_from(file, parameters)
     elif parameters:
         raise UsageError(f"--set: {what} is no spec, and has no parameters")
-    return known_of(named, aged=aged, locked=locked, other=other)
+    return known_of(named, first=first, aged=aged, locked=locked, other=other)
+
+
+def _file_and_namespace(what: str) -> tuple[str, str]:
+    """SPEC/NAMESPACE is of a spec what NAME/NAMESPACE is of a kept name; with "", it is the file alone."""
+    file, slash, namespace = what.rpartition("/")
+    return (file, namespace) if slash and os.path.isfile(file) else (what, "")
 
 
 def rules_for(version: str | None, output: Output) -> Rules:

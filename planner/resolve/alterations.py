@@ -28,7 +28,7 @@ def find_alterations(spec: Spec, context: Context) -> None:
         what = "it is not said in which namespace"
         context.mistakes.add(field, what, f"put it into the namespace that is meant: [[namespace.{field}]]")
     ones: list[Spec | Namespace] = [*spec.namespace] or [spec]
-    for space, one in zip(context.spaces, ones, strict=True):
+    for space, one in zip(context.spaces, ones, strict=False):  # behind them, mounts outside of namespaces: a mistake
         base = f"{space.key}." if space.key else ""
         if space.builds_root:
             for field in ("remove", "change"):

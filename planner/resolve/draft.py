@@ -148,7 +148,7 @@ class Context:
         """The mount with id `name`; a mistake at `key` if there is none."""
         draft = self.by_id.get(name)
         if draft is None:
-            close = self.closest(name, self.by_id)
+            close = self.closest(name, [one for one in self.by_id if not key.startswith(f"{self.by_id[one].key}.")])
             if close:
                 remedy = f'did you mean "{close}" ({self.by_id[close].key})?'
             elif name in self._nameless:

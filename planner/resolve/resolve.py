@@ -98,6 +98,9 @@ def name_mounts(spec: Spec, context: Context) -> None:
         mounts = entries(one, f"{key}.")
         space = Space(one.name, f"{one.name}:", key, builds_root=_builds_root(one, mounts))
         _name_space(space, mounts, one.propagation, context)
+    if spec.mount:  # a mistake, and yet there is what they are called
+        outside = entries(spec, "")
+        _name_space(Space("", "", "", builds_root=_builds_root(spec, outside)), outside, "private", context)
 
 
 def _builds_root(one: Spec | SpecNamespace, mounts: list[Entry]) -> bool:

@@ -506,6 +506,60 @@ def test_a_path_that_a_spec_does_not_make_is_not_there(tmp_path: Path, capsys: p
         assert f"/none is not there in s: {missing}" in capsys.readouterr().err
 
 
+@pytest.fixture
+def pods(tmp_path: Path) -> str:
+    path = tmp_path / "pods.toml"
+    path.write_text("""\
+format = 1
+name = "pods"
+[peer_group.feed]
+[[namespace]]
+name = "node"
+[[namespace.mount]]
+target = "/"
+type = "tmpfs"
+[[namespace.mount]]
+id = "v"
+target = "/v"
+type = "tmpfs"
+peer_group = "feed"
+file = [{ path = "1", directory = true }]
+[[namespace]]
+name = "pod"
+mount = [{ target = "/", type = "tmpfs" }, { target = "/pod", bind = { mount = "v" }, master = "feed" }]
+""")
+    return str(path)
+
+
+def test_a_namespace_of_a_spec_is_asked_as_one_of_a_kept_name(pods: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a spec with several, only the first could be asked."""
+    assert 2 == main(["explain", pods, "--mount", "/pod/1"])
+    assert "of another namespace, ask of SPEC/NAMESPACE (pod)" in capsys.readouterr().err
+    assert 0 == main(["explain", f"{pods}/pod"])
+    assert "Into pod from elsewhere: node -> /pod" in capsys.readouterr().out
+    assert 2 == main(["explain", f"{pods}/pdo"])
+    assert "no mount namespace 'pdo' in the plan\n  remedy: it has: node, pod" in capsys.readouterr().err
+
+
+def test_a_script_is_told_what_it_does_in_a_spec_s_other_namespaces(
+    tmp_path: Path, pods: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the host were told, and the spec's own were not."""
+    assert 0 == main(["simulate", "--from", pods, written(tmp_path, "mount -t tmpfs x /v/1")])
+    assert "appeared in pod at /pod/1 too" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["/data", "$$"])
+def test_what_can_be_no_name_is_told_as_nothing_that_can_be_asked(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path alone was told to give the spec a name."""
+    assert 2 == main(["explain", what])
+    told = capsys.readouterr().err
+    assert f"{what!r} is no spec, no kept name and no process" in told
+    assert ("--mount" in told) == what.startswith("/")
+
+
 def test_reaching_is_asked_of_mounts_only(
     spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_damaged_plan_file_is_told_with_a_remedy(run: Command, saved: Path) ->
     [
         ("check shop", "did you mean shop.toml? or name a spec"),
         ("plan shpo.toml", "did you mean shop.toml? or name a spec"),
+        ("plan ps.toml", "remedy: name a spec"),  # it has no more of shop.toml than the ending
         ("plan .", "name a file in it, such as ./shop.toml; or name a spec"),
         ("check /proc/self/mem", "make it readable, or name a spec"),
         ("run elsewhere -- ls", "remedy: name a spec, a saved plan, or - for stdin"),

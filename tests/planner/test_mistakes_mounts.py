@@ -62,6 +62,13 @@ VDB = 'source = "/dev/vdb"'
             'did you mean "data" (mount[1])?',
         ),
         one(
+            "a parent that is called much like the mount itself",
+            ROOT + tmpfs("/d", 'id = "deep"\nparent = "dep"'),
+            "mount[1].parent",
+            'no mount has the id "dep"',
+            'give the mount that is meant an id = "dep"',
+        ),
+        one(
             "a target where an id should be",
             ROOT + tmpfs("/d") + bind("/a", '{ mount = "/d" }'),
             "mount[2].bind",

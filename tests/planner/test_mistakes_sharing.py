@@ -174,6 +174,16 @@ def test_wrong_sharing_is_told_with_its_place_and_a_remedy(text: str, key: str, 
             "put each [[mount]] into a namespace: [[namespace.mount]]",
         ),
         one(
+            "and a bind of one outside: its id is there",
+            ROOT
+            + tmpfs("/o", 'id = "o"')
+            + '[[namespace]]\nname = "n"\n[[namespace.mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+            + '[[namespace.mount]]\ntarget = "/i"\nbind = { mount = "o" }',
+            "mount[0]",
+            "there are mounts both in namespaces and outside of them",
+            "put each [[mount]] into a namespace: [[namespace.mount]]",
+        ),
+        one(
             "two namespaces with one name",
             '[[namespace]]\nname = "n"\n[[namespace.mount]]\ntarget = "/"\ntype = "tmpfs"\n' * 2,
             "namespace[1].name",
