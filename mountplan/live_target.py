@@ -83,7 +83,7 @@ def _of_name(name: str) -> Target:
         wholes = found.look()
         shown = {row.device: row.options for one in found.kept.mounts for row in found.seen(one).rows}
         devices = _devices(found, plan, wholes)
-        record = Record(plan, devices, shown, files=_files(found, plan, wholes, devices))
+        record = Record(plan, devices, shown, found.kept.defaults, files=_files(found, plan, wholes, devices))
         names = [one.name for one in found.kept.mounts]
         numbers = tuple(one.inode for one in found.kept.mounts)
     return _target(Operand("name", name), name, names, wholes, numbers, record)

@@ -163,6 +163,11 @@ def _option_changes(
     obstacles: list[ChangeObstacle],
 ) -> list[ChangeLine]:  # fmt: skip
     outside = {row.device for _, table in (("", standing.host), *standing.outside) for row in table.rows}
+    for name, stuck in superblocks.stuck.items():
+        where, _ = seen_at(spaces, superblocks.devices[name])
+        if where:
+            what = f"{where}: what has changed since it was made cannot be changed back: option {', '.join(stuck)}"
+            obstacles.append(ChangeObstacle("options", what, _ANEW, parts.filesystems[name].creation.origin))
     told = []
     for name, options in superblocks.options.items():
         device = superblocks.devices[name]

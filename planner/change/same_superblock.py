@@ -16,7 +16,7 @@ from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.options import Pairs, differing_asked, differing_options
+from mountplan.planner.tables.options import Pairs, differing_asked, differing_options, differing_since
 from mountplan.planner.tables.table import UNTOLD, MountRow
 
 _READ_ONLY = ("ro", True)
@@ -24,12 +24,14 @@ _READ_ONLY = ("ro", True)
 
 class Superblocks(NamedTuple):
     """`devices` of the plan's filesystems that stand, by name. `options` are what is to be changed of them, and
-    `before` has the words for what each of these is now.
+    `before` has the words for what each of these is now. `stuck` are words for those that others have changed since
+    the record was written, and that cannot be changed back.
     """
 
     devices: dict[Handle, str]
     options: dict[Handle, Pairs]
     before: dict[Handle, str]
+    stuck: dict[Handle, tuple[str, ...]]
 
 
 def find_standing(
@@ -73,13 +75,19 @@ def find_standing(
             del devices[name]
     options: dict[Handle, Pairs] = {}
     before: dict[Handle, str] = {}
+    stuck: dict[Handle, tuple[str, ...]] = {}
     for name, device in devices.items():
         earlier = made[owner[device]] if device in owner else None
-        shown = record.shown.get(device) if record else None
-        changed, words = _changes(earlier, parts.filesystems[name], rows[device], shown)
+        since = _since(earlier, rows[device], record)
+        changed, words = _changes(earlier, parts.filesystems[name], rows[device], record, [key for key, _, _ in since])
         if changed:
             options[name], before[name] = changed, words
-    return Superblocks(devices, options, before)
+        # Whether it is read-only is decided above, of all that begins empty or is the kernel's.
+        is_decided = isinstance(parts.filesystems[name].creation, s.MakeFilesystem)
+        decided = dict(changed).keys() | ({"ro"} if is_decided else set())
+        if stays := tuple(f"{key}: {was} -> {now}" for key, was, now in since if key not in decided):
+            stuck[name] = stays
+    return Superblocks(devices, options, before, stuck)
 
 
 def _is_made_of_same(
@@ -226,10 +234,18 @@ def _values(options: str) -> dict[str, str]:
     return {key: value for key, _, value in (part.partition("=") for part in options.split(","))}
 
 
+def _since(earlier: PlannedFilesystem | None, row: MountRow, record: Record | None) -> list[tuple[str, str, str]]:
+    """What another process has changed since the record was written, as differing_since() has it."""
+    if record is None or earlier is None:
+        return []
+    asked = earlier.creation.options if isinstance(earlier.creation, s.MakeFilesystem) else ()
+    return differing_since(asked, record.shown.get(row.device, ""), row.options, record.defaults)
+
+
 def _changes(
-    earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: MountRow, seen: str | None
+    earlier: PlannedFilesystem | None, now: PlannedFilesystem, row: MountRow, record: Record | None, since: list[str]
 ) -> tuple[Pairs, str]:
-    """`seen` is what it showed when the record was written: another process may have changed it since."""
+    """`since` are names of options that another process has changed."""
     creation = now.creation
     if not isinstance(creation, s.MakeFilesystem):
         return (), ""
@@ -238,10 +254,10 @@ def _changes(
     if earlier is not None and isinstance(earlier.creation, s.MakeFilesystem):
         old = tuple(pair for pair in earlier.creation.options if pair[0] in changeable)
         asked += tuple((key, changeable[key]) for key, _ in old if key not in dict(asked) and changeable[key])
-        names = {name for name, _, _ in differing_asked(creation.fstype, asked, old)}
-        if seen is not None:
-            was, there = _values(seen), _values(row.options)
-            names |= {name for name, _ in asked if was.get(name) != there.get(name)}
+        usual = {**changeable, **_values(record.defaults if record else "")}
+        back = [name for name in since if name in changeable]
+        asked += tuple((name, usual[name]) for name in back if name not in dict(asked) and usual[name])
+        names = {*back, *(name for name, _, _ in differing_asked(creation.fstype, asked, old))}
     else:
         there = _values(row.options)
         known = changeable.keys() & of(creation.fstype).defaults.keys() & there.keys()

@@ -43,14 +43,16 @@ class StandingSpace(NamedTuple):
 class Record(NamedTuple):
     """What the tree was made from, and the device of each filesystem of that plan.
 
-    `shown` has the options that each device showed then. `begun` is what an interrupted change was to make of it: files
-    may be as that says. `files` has, of declared files by filesystem and path, in which way they are not as they were
-    declared, in words; `occupied`, of files that are to come, in which way what is there already is not what they are.
+    `shown` has the options that each device showed then, `defaults` is as in Granted. `begun` is what an interrupted
+    change was to make of it: files may be as that says. `files` has, of declared files by filesystem and path, in which
+    way they are not as they were declared, in words; `occupied`, of files that are to come, in which way what is there
+    already is not what they are.
     """
 
     plan: Plan
     devices: Mapping[Handle, str]
     shown: Mapping[str, str] = {}
+    defaults: str = ""
     begun: Plan | None = None
     files: Mapping[tuple[Handle, str], str] = {}
     occupied: Mapping[tuple[Handle, str], str] = {}

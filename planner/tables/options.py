@@ -160,7 +160,9 @@ def differing_since(asked: Pairs, then: str, now: str, defaults: str = "") -> li
             wish = "set" if value is True else str(value)
             differences.append((name, wish, ",".join(there[name]) or "set" if name in there else "no longer shown"))
     if then:
-        others = {*before, *there} - {name for name, _ in asked} - _READ_ONLY.keys() - _OF_MOUNTS
+        told = {name for name, _ in asked}
+        # One word of the two is enough: of what is asked to be read-only or not, the other one is told above.
+        others = {*before, *there} - told - _OF_MOUNTS - ({"ro", "rw"} if told & _READ_ONLY.keys() else {"rw"})
         if not defaults:
             others -= _OF_MEMORY
         for name in sorted(others):

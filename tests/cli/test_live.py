@@ -211,6 +211,35 @@ def test_what_stands_is_changed_and_the_record_says_so(on_host: Callable[..., An
     assert "healthy" in listed.out
 
 
+@pytest.mark.needs_kernel("foreign-mounts")
+@pytest.mark.parametrize(
+    ("options", "told", "statuses"),
+    [
+        ("nr_inodes=77", "nr_inodes: not shown -> 77", [1, 0, 0]),
+        ("size=8m", "size: not shown -> 8192k", [1, 0, 0]),
+        ("ro", "ro: not shown -> set", [1, 0, 0]),
+        ("huge=always", "huge: not shown -> always", [1, 1, 1]),
+    ],
+)
+def test_what_others_have_made_of_a_filesystem_is_put_back_or_refused(
+    options: str, told: str, statuses: list[int], on_host: Callable[..., Any]
+) -> None:
+    """A filesystem that is read-only below a mount that is not was no difference, and of others there was nothing to
+    do, after which they passed for what the spec says.
+    """
+    remount = f"from tests.hosts import *; mount('old', '/data', 'tmpfs', 32, '{options}')"
+    only_the_filesystem = "; mount('old', '/data', 'tmpfs', 4096 | 32)"
+
+    def script() -> list[Outcome]:
+        in_kept(remount + only_the_filesystem)
+        before = spec(BEFORE)
+        return [mountplan("verify", before), mountplan("apply", before, "--live"), mountplan("verify", before)]
+
+    found = on_host(script)
+    assert told in found[0].out
+    assert statuses == [one.status for one in found]
+
+
 def test_a_saved_change_is_refused_once_something_else_stands(on_host: Callable[..., Any]) -> None:
     def script() -> tuple[Outcome, Outcome]:
         file = f"{spec(AFTER, 'b.toml')}.json"
