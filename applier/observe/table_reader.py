@@ -99,6 +99,7 @@ def _owner_of(namespace: int) -> tuple[int, int] | None:
 def _serve(asked: _socket.socket, proc: int, parent: int) -> NoReturn:
     """The child: read what is asked for until the other end is closed. Only the first time takes the owner's rights."""
     try:
+        channel.close_all_but(asked.fileno(), proc)  # at the limit of descriptors, none would be received
         inside = False
         while True:
             _, lent, *_ = asked.recvmsg(1, 64)
@@ -109,7 +110,6 @@ def _serve(asked: _socket.socket, proc: int, parent: int) -> NoReturn:
             def look(fds: Sequence[int] = fds, first: bool = not inside) -> bytes | None:
                 if first:
                     die_with(parent)
-                    channel.close_all_but(asked.fileno(), proc, *fds)
                     enter(fds[0])
                 else:
                     syscalls.setns(fds[0], abi.CLONE_NEWNS)
