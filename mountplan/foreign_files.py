@@ -11,16 +11,15 @@ import pwd
 import re
 import stat
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mountplan.applier.sys.refusal import OF_THE_SYSTEM
+from mountplan.applier.observe.asked import unless_refused
 from mountplan.inputs import label_of, read_input, reason_of
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.foreign.spec_draft import HostSharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from mountplan.planner.capture.captured import Captured
     from mountplan.planner.foreign.spec_draft import SpecDraft
@@ -67,12 +66,12 @@ class MachineFacts:
         return self._walks
 
     def kind(self, path: str) -> str:
-        with _nothing_there():
+        with unless_refused():
             return "directory" if stat.S_ISDIR(os.stat(path).st_mode) else "file"
         return ""
 
     def link(self, path: str) -> str:
-        with _nothing_there():
+        with unless_refused():
             return os.readlink(path)
         return ""
 
@@ -88,16 +87,6 @@ class MachineFacts:
     def real(self, path: str) -> str:
         found, own = os.path.realpath(path), f"/proc/{os.getpid()}/"
         return f"/proc/self/{found[len(own) :]}" if found.startswith(own) else found
-
-
-@contextmanager
-def _nothing_there() -> Iterator[None]:
-    """What is refused whatever the file is does not tell that there is none."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in OF_THE_SYSTEM:
-            raise
 
 
 def read_descriptor(number: str) -> bytes | None:
@@ -263,7 +252,7 @@ def _yaml(text: str, label: str) -> list[Any]:
 def _may_look_for_modules() -> None:
     """Raise what is refused to Python's own search for a module: it says of all that there is no such module."""
     for place in sys.path:
-        with _nothing_there():
+        with unless_refused():
             os.stat(place or ".")
             os.listdir(place or ".")
 

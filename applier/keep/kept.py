@@ -145,7 +145,7 @@ class Opened:
             if not fresh or before <= frozenset(now.unique):
                 return frozenset()
             with closing_fd(self.open(one)) as fd:
-                return ids_in_mountinfo(fd, fresh)
+                return frozenset(ids_in_mountinfo(fd, fresh))
         before, after = (frozenset(row.mount_id for row in table.rows) for table in (self.seen(one), now.table))
         return frozenset() if before <= after else after - before
 

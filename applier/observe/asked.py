@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.light import contextmanager
 
 TYPE_CHECKING = False
@@ -19,6 +20,18 @@ def asking(what: str) -> Iterator[None]:
         yield
     finally:
         _asked.pop()
+
+
+@contextmanager
+def unless_refused() -> Iterator[None]:
+    """In this block a look at a path may come to nothing. What the system refuses whatever is there tells nothing of
+    that, and is raised.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in OF_THE_SYSTEM:
+            raise
 
 
 def waited_for() -> str:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from mountplan.applier.observe.asked import asking
+from mountplan.applier.observe.asked import asking, unless_refused
 from mountplan.applier.observe.listings import Listings
 from mountplan.applier.observe.observe import mount_max, observe
 from mountplan.applier.sys.closing import closing_fd
@@ -39,13 +39,9 @@ def knows_set_group() -> bool:
 
 def _stat(path: str) -> os.stat_result | None:
     """None of what is not there, or not to be had; what the system refuses is no answer. Raises OSError."""
-    try:
-        with asking(f"the host path {path!r}"):
-            return os.stat(path)
-    except OSError as error:
-        if error.errno in OF_THE_SYSTEM:
-            raise
-        return None
+    with unless_refused(), asking(f"the host path {path!r}"):
+        return os.stat(path)
+    return None
 
 
 def _registered() -> frozenset[str]:
@@ -128,13 +124,9 @@ def _looked_up(path: str, walks: Walks) -> HostPath:
 
 
 def _link(path: str) -> str | None:
-    try:
-        with asking(f"the host path {path!r}"):
-            return os.readlink(path)
-    except OSError as error:
-        if error.errno in OF_THE_SYSTEM:
-            raise
-        return None
+    with unless_refused(), asking(f"the host path {path!r}"):
+        return os.readlink(path)
+    return None
 
 
 def _no_look(error: OSError) -> Exception:
@@ -148,13 +140,10 @@ def _no_look(error: OSError) -> Exception:
 def _leads_to(fd: int, path: str) -> bool:
     from mountplan.applier.sys import abi, syscalls
 
-    try:
+    with unless_refused():
         same = os.path.samestat(os.fstat(fd), os.lstat(path))
         return same and syscalls.mount_id(fd, b"") == syscalls.mount_id(abi.AT_FDCWD, os.fsencode(path))
-    except OSError as error:
-        if error.errno in OF_THE_SYSTEM:
-            raise
-        return False  # nothing has that name, or not for this user
+    return False  # nothing has that name, or not for this user
 
 
 def _kind(path: str) -> NodeKind:
@@ -210,13 +199,10 @@ def _matching(base: str, pattern: str) -> list[str]:
 
 
 def _is_there(path: str) -> bool:
-    try:
+    with unless_refused():
         os.lstat(path)
-    except OSError as error:
-        if error.errno in OF_THE_SYSTEM:
-            raise
-        return False
-    return True
+        return True
+    return False
 
 
 class LiveHost:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
@@ -79,27 +79,21 @@ def is_other(words: str) -> bool:
 
 def _opened(path: str, process: int) -> int:
     """A file of the host to read, -1 if it is none, or cannot be had. It is open as long as the child lives."""
-    with suppress(OSError), _held(os.open(path, os.O_PATH | os.O_CLOEXEC)) as fd:
+    with suppress(OSError), closing_fd(os.open(path, os.O_PATH | os.O_CLOEXEC)) as fd:
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return os.open(str(fd), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=process)
     return -1
 
 
-@contextmanager
-def _held(fd: int) -> Iterator[int]:
-    with closing_fd(fd):
-        yield fd
-
-
 def _difference(node: MakeNode, place: SeenAt, process: int, source: int) -> str | None:
     """None if something else is seen there."""
     try:
-        with _held(os.open("/", os.O_PATH | os.O_CLOEXEC)) as root:
+        with closing_fd(os.open("/", os.O_PATH | os.O_CLOEXEC)) as root:
             flags, inside = os.O_PATH | os.O_NOFOLLOW, _RESOLVE | abi.RESOLVE_NO_XDEV
-            with _held(syscalls.openat2(root, os.fsencode(place.mountpoint), flags, _RESOLVE)) as mount:
+            with closing_fd(syscalls.openat2(root, os.fsencode(place.mountpoint), flags, _RESOLVE)) as mount:
                 if syscalls.mount_id(mount, b"") != place.mount:
                     return None
-                with _held(syscalls.openat2(mount, os.fsencode(place.path) or b".", flags, inside)) as fd:
+                with closing_fd(syscalls.openat2(mount, os.fsencode(place.path) or b".", flags, inside)) as fd:
                     return unlike(node, fd, process, source)
     except OSError as error:
         if error.errno == errno.EXDEV:

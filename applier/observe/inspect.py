@@ -29,15 +29,9 @@ _MANY = 20000  # ids that listmount(2) is asked for in one call
 # Of a kernel without it, or one that tells of its own namespace only (before Linux 6.11); and of who may not ask.
 _NOT_TO_BE_HAD = (errno.ENOSYS, errno.EINVAL, errno.E2BIG, errno.EPERM)
 _ALL = (
-    abi.STATMOUNT_SB_BASIC
-    | abi.STATMOUNT_MNT_BASIC
-    | abi.STATMOUNT_MNT_ROOT
-    | abi.STATMOUNT_MNT_POINT
-    | abi.STATMOUNT_FS_TYPE
-    | abi.STATMOUNT_MNT_OPTS
-    | abi.STATMOUNT_FS_SUBTYPE
-    | abi.STATMOUNT_SB_SOURCE
-)
+    abi.STATMOUNT_SB_BASIC | abi.STATMOUNT_MNT_BASIC | abi.STATMOUNT_MNT_ROOT | abi.STATMOUNT_MNT_POINT
+    | abi.STATMOUNT_FS_TYPE | abi.STATMOUNT_MNT_OPTS | abi.STATMOUNT_FS_SUBTYPE | abi.STATMOUNT_SB_SOURCE
+)  # fmt: skip
 _MAPS = abi.STATMOUNT_MNT_UIDMAP | abi.STATMOUNT_MNT_GIDMAP
 _STATMOUNT = struct.Struct(abi.STATMOUNT)
 _SB_WORDS = (
@@ -166,25 +160,19 @@ def _inside(namespace: int, ask: Callable[[], Result]) -> Result:
     return in_child(inside)
 
 
-def ids_in_mountinfo(namespace: int, unique: Iterable[int]) -> frozenset[int]:
-    """The ids that mountinfo has for mounts with these unique ids, of the namespace behind a descriptor.
-
-    What has gone meanwhile is left out.
-    """
-    return frozenset(_ids_by_unique(namespace, unique))
-
-
 def ages(namespace: int) -> dict[int, int]:
     """For each mount of the namespace behind a descriptor: the id of mountinfo, and the unique one.
 
     Unique ids only grow, machine-wide: the lesser is that of the older mount. Empty where they cannot be had.
     """
     ids = all_ids(namespace)
-    return _ids_by_unique(namespace, ids) if ids else {}
+    return ids_in_mountinfo(namespace, ids) if ids else {}
 
 
-def _ids_by_unique(namespace: int, unique: Iterable[int]) -> dict[int, int]:
-    """By the id that mountinfo has, the unique ones of those mounts that are still there."""
+def ids_in_mountinfo(namespace: int, unique: Iterable[int]) -> dict[int, int]:
+    """By the id that mountinfo has, the unique ones of those mounts that are still there, of the namespace behind a
+    descriptor.
+    """
 
     def ask() -> dict[int, int]:
         mounts = Mounts(namespace_id(namespace))

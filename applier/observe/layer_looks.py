@@ -26,6 +26,7 @@ _MOST = 128  # entries of a directory that are looked at, from its top down
 # From a path, the id of the mount that must be there, and the id by which it is known (applier/observe/roots.py).
 See = Callable[[bytes, int, int], Any]
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME
+_RESOLVE = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
 
 
 class Handle(NamedTuple):
@@ -132,9 +133,7 @@ def describe(fd: int, most: int = _MOST) -> SeenDirectory:
                         continue  # something is mounted there
                     status = _status(one)
                     whiteout = odd and status is not None and status.st_rdev == 0
-                    found.append(
-                        LayerEntry(path, handle[0] if handle else None, whiteout, status and Status.of(status))
-                    )
+                    found.append(LayerEntry(path, handle and handle[0], whiteout, status and Status.of(status)))
                     if is_directory:
                         waiting.append(path)
                 else:
@@ -188,7 +187,7 @@ def plain(seen: SeenDirectory) -> tuple[object, ...]:
     return tuple(seen.handle) if seen.handle else None, entries, seen.whole
 
 
-def _looking(look: Callable[[int, int], Any], flags: int = os.O_PATH) -> See:
+def looking(look: Callable[[int, int], Any], flags: int = os.O_PATH) -> See:
     """What `look` says of the root of a mount, by a descriptor, and of its id; None if that cannot be opened."""
 
     def see(path: bytes, here: int, mount: int) -> Any:
@@ -208,7 +207,7 @@ def _looking(look: Callable[[int, int], Any], flags: int = os.O_PATH) -> See:
 
 def directories(wanted: Mapping[int, Sequence[str]]) -> See:
     """What is at paths in mounts: what SeenDirectory.of takes, None if nothing is there, False if it is not known."""
-    return _looking(lambda root, mount: [_inner(root, place) for place in wanted[mount]])
+    return looking(lambda root, mount: [_inner(root, place) for place in wanted[mount]])
 
 
 def _inner(root: int, place: str) -> tuple[object, ...] | bool | None:
@@ -221,21 +220,20 @@ def _inner(root: int, place: str) -> tuple[object, ...] | bool | None:
 
 def _open_in(root: int, place: str, flags: int = os.O_RDONLY | os.O_DIRECTORY) -> int:
     """A directory of a mount, or what `flags` open; also below another mount, by a clone. Raises OSError."""
-    resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
     path = os.fsencode(place.strip("/")) or b"."
     try:
-        return syscalls.openat2(root, path, flags, resolve)
+        return syscalls.openat2(root, path, flags, _RESOLVE)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
     clone = syscalls.open_tree(root, b"", abi.OPEN_TREE_CLONE | abi.OPEN_TREE_CLOEXEC | abi.AT_EMPTY_PATH)
     with closing_fd(clone):
-        return syscalls.openat2(clone, path, flags, resolve)
+        return syscalls.openat2(clone, path, flags, _RESOLVE)
 
 
 def presence(wanted: Mapping[int, Sequence[str]]) -> See:
     """Whether something is at paths in mounts, that is no whiteout."""
-    return _looking(lambda root, mount: [_is_there(root, place) for place in wanted[mount]])
+    return looking(lambda root, mount: [_is_there(root, place) for place in wanted[mount]])
 
 
 def _is_there(root: int, place: str) -> bool:
@@ -266,7 +264,7 @@ def behind_overlays(wanted: Mapping[int, Iterable[str]]) -> See:
             found[one] = _behind(root, one), mount_there == here and (tuple(status) if status else None)
         return _behind(root, ""), found
 
-    return _looking(look)
+    return looking(look)
 
 
 def _behind(root: int, path: str) -> tuple[object, ...] | None:
@@ -282,12 +280,12 @@ def listings() -> See:
         seen = describe(root, 4 * _MOST)
         return [(one.path, tuple(inner)) for one in seen.entries if (inner := behind(one.handle)) is not None]
 
-    return _looking(look, os.O_RDONLY | os.O_DIRECTORY)
+    return looking(look, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def names() -> See:
     """What is directly in directories, by name."""
-    return _looking(lambda root, _: os.listdir(root), os.O_RDONLY | os.O_DIRECTORY)
+    return looking(lambda root, _: os.listdir(root), os.O_RDONLY | os.O_DIRECTORY)
 
 
 def decoded(proc: int, handles: Sequence[Handle]) -> See:
@@ -304,7 +302,7 @@ def decoded(proc: int, handles: Sequence[Handle]) -> See:
             for handle in handles
         ]
 
-    return _looking(look, os.O_RDONLY | os.O_DIRECTORY)
+    return looking(look, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _lead(proc: int, root: int, base: str, handle: Handle) -> str | bool | None:
@@ -325,7 +323,7 @@ def _lead(proc: int, root: int, base: str, handle: Handle) -> str | bool | None:
 
 def uses(wanted: Mapping[int, Sequence[str]]) -> See:
     """Whether directories, by their paths in mounts, are upper or work directories of an overlay that is mounted."""
-    return _looking(lambda root, mount: [_use(root, place) for place in wanted[mount]])
+    return looking(lambda root, mount: [_use(root, place) for place in wanted[mount]])
 
 
 def _use(root: int, place: str) -> bool | None:
@@ -341,9 +339,8 @@ def _use(root: int, place: str) -> bool | None:
 
 
 def _use_at(root: int, place: str) -> bool:
-    resolve = abi.RESOLVE_BENEATH | abi.RESOLVE_NO_XDEV | abi.RESOLVE_NO_SYMLINKS
-    fd = syscalls.openat2(root, os.fsencode(place.strip("/")) or b".", os.O_RDONLY | os.O_DIRECTORY, resolve)
-    with closing_fd(fd):
+    path = os.fsencode(place.strip("/")) or b"."
+    with closing_fd(syscalls.openat2(root, path, os.O_RDONLY | os.O_DIRECTORY, _RESOLVE)) as fd:
         os.fchdir(fd)
         return is_in_use_here()
 

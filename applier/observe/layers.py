@@ -10,64 +10,34 @@ proof: it is taken where its name and the other layers of the overlay say that i
 
 from __future__ import annotations
 
-import os
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from mountplan.applier.observe import layer_looks
 from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle, as_status
+from mountplan.applier.observe.layer_views import LayerViews, may_have_layers
 from mountplan.applier.observe.observe import open_proc
-from mountplan.applier.observe.roots import look
-from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay, common_end
+from mountplan.applier.observe.sought_overlay import LayerSpot, SoughtOverlay, common_end
 from mountplan.applier.observe.subjects import Subject
-from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.inside import enter, in_child
-from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.layerpath import layer_of
 from mountplan.planner.tables.mount_facts import FoundLayer, LiveOverlay, OverlayLayer, Proof
-from mountplan.planner.tables.mounttree import MountTree, walk
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.mounttree import walk
+from mountplan.planner.tables.table import MountTable
 
 _QUERIES = 2000  # paths that are looked up in one overlay
 
 
 class _Search:
-    def __init__(
-        self,
-        subjects: Sequence[Subject],
-        tables: Sequence[MountTable],
-        host: tuple[Subject, MountTable],
-        wanted: Sequence[LiveOverlay],
-        proc: int,
-    ) -> None:
-        self.proc = proc
-        self.views = [*zip(subjects, tables, strict=True), host]
-        self.rows = [table.by_id() for _, table in self.views]
-        self.host = len(subjects)
-        self.trees = [MountTree(table) for table in tables]
-        self.orders = [{row.mount_id: place for place, row in enumerate(table.rows)} for table in tables]
-        self.on_host = {row.device for row in host[1].rows}
+    def __init__(self, views: LayerViews, wanted: Sequence[LiveOverlay]) -> None:
+        self.views = views
         self.overlays = [SoughtOverlay(one) for one in wanted]
-        self.mounts: dict[str, list[tuple[str, int, MountRow]]] = {}  # by device: root, view, mount; the widest first
-        for view, (_, table) in enumerate(self.views):
-            for row in table.rows:
-                self.mounts.setdefault(row.device, []).append((row.root, view, row))
-        for shown in self.mounts.values():
-            shown.sort(key=lambda one: len(one[0]))
 
     def found(self) -> list[tuple[FoundLayer, ...]]:
         self._by_name()
-        self._ask(
-            [
-                (overlay, one.seen)
-                for overlay in self.overlays
-                for some in (*overlay.candidates, overlay.doubtful.values())
-                for one in some
-            ]
-        )
+        every = [(overlay, (*overlay.candidates, overlay.doubtful.values())) for overlay in self.overlays]
+        self._ask([(overlay, one.seen) for overlay, those in every for some in those for one in some])
         for overlay in self.overlays:
             self._take_proven(overlay)
         self._follow_roots()
@@ -95,11 +65,12 @@ class _Search:
     def _by_name(self) -> None:
         every = list(dict.fromkeys(path for overlay in self.overlays for path in overlay.wanted.paths))
         every += [short for path in every if (short := _without_first(path)) not in ("", *every)]
-        seen = [self._look(view, every) for view in range(len(self.views))]
+        seen = [self.views.walk_to(view, every) for view in range(self.views.host + 1)]
         beneath: list[tuple[SoughtOverlay, int, LayerSpot]] = []
+        of_host = seen[self.views.host]
         for overlay in self.overlays:
             own = overlay.wanted.space
-            order = [own, *(space for space in range(self.host) if space != own), self.host]
+            order = [own, *(space for space in range(self.views.host) if space != own), self.views.host]
             for number, path in enumerate(overlay.wanted.paths):
                 layer = layer_of(path)
                 if layer is not None:
@@ -107,54 +78,14 @@ class _Search:
                     continue
                 found = [seen[view][path] for view in order if path in seen[view]]
                 overlay.candidates[number] = found
-                if (short := _without_first(path)) in seen[self.host]:  # bubblewrap has the host's tree at /oldroot
-                    overlay.doubtful[number] = seen[self.host][short]
-                beneath += [(overlay, number, spot) for spot in self._beneath(overlay, own, path)]
-        there = self._probe([spot for _, _, spot in beneath])
+                if (short := _without_first(path)) in of_host:  # bubblewrap has the host's tree at /oldroot
+                    overlay.doubtful[number] = of_host[short]
+                beneath += [(overlay, number, spot) for spot in self.views.beneath(overlay, own, path)]
+        there = self.views.probe([spot for _, _, spot in beneath])
         for (overlay, number, _), one in zip(beneath, there, strict=True):
             if one is not None:
                 some = overlay.candidates[number]
                 some.insert(sum(other.spot.view == overlay.wanted.space for other in some), one)  # before other views
-
-    def _look(self, view: int, paths: Sequence[str]) -> dict[str, Candidate]:
-        """What directories these paths lead to in a namespace, or on the host, by walks of the kernel's."""
-        subject = self.views[view][0]
-
-        def inside() -> list[Any]:
-            if view != self.host:
-                enter(subject.fd)
-            return [_walked(self.proc, path) for path in paths]
-
-        try:
-            seen = in_child(inside)
-        except OSError:
-            return {}
-        rows = self.rows[view]
-        found = {}
-        for path, one in zip(paths, seen, strict=True):
-            row = rows.get(one[0]) if one is not None else None
-            if one is None or row is None or row.fstype == "proc":
-                continue  # the kernel makes no overlay of it
-            if TargetPath(one[1]).is_under(row.mountpoint):
-                place = TargetPath("/").joined(TargetPath(one[1]).relative_to(row.mountpoint))
-                layer = OverlayLayer(row.device, TargetPath(row.root).joined(place))
-                found[path] = Candidate(layer, LayerSpot(view, row.mount_id, place), SeenDirectory.of(one[2]))
-        return found
-
-    def _beneath(self, overlay: SoughtOverlay, space: int, path: str) -> list[LayerSpot]:
-        """What lies at `path` beneath the overlay itself, or on a covered root, and beneath all that was mounted later
-        (the kernel tells mounts in that order); without what a walk finds as well.
-        """
-        tree, path, own = self.trees[space], posixpath.normpath(f"/{path}"), overlay.wanted
-        order = self.orders[space]
-        begun = order.get(own.mount, len(order)) if space == own.space else len(order)
-        seen = {walk(tree, path, from_top=True)}
-        walks = (
-            walk(tree, path, without=lambda row: row.device == own.device),
-            walk(tree, path, without=lambda row: row.device == own.device or order[row.mount_id] > begun),
-        )
-        found = [here for here in dict.fromkeys(walks) if here not in seen]
-        return [LayerSpot(space, tree.rows[index].mount_id, place) for index, place in found]
 
     # -- what the kernel says -----------------------------------------------------------------------------------------
 
@@ -174,7 +105,7 @@ class _Search:
         for space in {overlay.wanted.space for overlay in wanted}:
             those = {one.wanted.mount: one for one in wanted if one.wanted.space == space}
             see = layer_looks.behind_overlays({mount: inside[one] for mount, one in those.items()})
-            for overlay, answer in zip(those.values(), self._see(space, list(those), see), strict=True):
+            for overlay, answer in zip(those.values(), self.views.see(space, list(those), see), strict=True):
                 if answer is not None:
                     overlay.root = as_handle(answer[0])
                     for outer, path in zip(wanted[overlay], inside[overlay], strict=True):
@@ -183,77 +114,6 @@ class _Search:
                             overlay.behind[outer] = as_handle(handle)
                             if status is not False:
                                 overlay.status[outer] = as_status(status)
-
-    def _see(self, view: int, mounts: list[int], see: Callable[[bytes, int, int], Any]) -> list[Any]:
-        subject, table = self.views[view]
-        return look(subject, table, mounts, see)
-
-    def _probe(self, spots: Sequence[LayerSpot | None]) -> list[Candidate | None]:
-        """Look at directories; None where there is none, or none that can be seen."""
-        return [one for _, one in self._probe_all(spots)]
-
-    def _probe_all(self, all_spots: Sequence[LayerSpot | None]) -> list[tuple[bool, Candidate | None]]:
-        """The same, with whether it can be seen that there is one or none."""
-        numbers_of = [number for number, spot in enumerate(all_spots) if spot is not None]
-        spots = [spot for spot in all_spots if spot is not None]
-        all_found: list[tuple[bool, Candidate | None]] = [(False, None)] * len(all_spots)
-        for numbers, answers in self._at_spots(spots, layer_looks.directories):
-            for number, seen in zip(numbers, answers, strict=True):
-                spot = spots[number]
-                row = self.rows[spot.view][spot.mount]
-                layer = OverlayLayer(row.device, TargetPath(row.root).joined(spot.path))
-                if seen is not False:
-                    one = Candidate(layer, spot, SeenDirectory.of(seen)) if seen is not None else None
-                    all_found[numbers_of[number]] = (True, one)
-        return all_found
-
-    def _at_spots(
-        self, spots: Sequence[LayerSpot], what: Callable[[dict[int, list[str]]], layer_looks.See]
-    ) -> Iterable[tuple[list[int], list[Any]]]:
-        """Ask about directories mount by mount: pairs of their numbers in `spots`, and as many answers."""
-        by_view: dict[int, dict[int, list[int]]] = {}
-        for number, spot in enumerate(spots):
-            by_view.setdefault(spot.view, {}).setdefault(spot.mount, []).append(number)
-        for view, mounts in by_view.items():
-            see = what({mount: [spots[number].path for number in numbers] for mount, numbers in mounts.items()})
-            for numbers, answers in zip(mounts.values(), self._see(view, list(mounts), see), strict=True):
-                if answers is not None:
-                    yield numbers, answers
-
-    def _spot_of(self, layer: OverlayLayer) -> LayerSpot | None:
-        """Where a directory can be seen, whatever covers it."""
-        for root, view, row in self.mounts.get(layer.device, ()):
-            if TargetPath(layer.path).is_under(root):
-                return LayerSpot(view, row.mount_id, TargetPath("/").joined(TargetPath(layer.path).relative_to(root)))
-        return None
-
-    def _decode(self, handles: Iterable[Handle]) -> dict[Handle, tuple[str, str]]:
-        """Where these are now: device and path, which is "" if no mount shows that."""
-        waiting = list(dict.fromkeys(handles))
-        found: dict[Handle, tuple[str, str]] = {}
-        devices = [(device, shown) for device, shown in self.mounts.items() if _may_have_layers(shown[0][2])]
-        turn = 0
-        while waiting and devices:
-            asked: dict[int, list[tuple[str, str, int]]] = {}
-            for device, shown in devices:
-                root, view, row = shown[turn]
-                asked.setdefault(view, []).append((device, root, row.mount_id))
-            see = layer_looks.decoded(self.proc, waiting)
-            beside: set[str] = set()
-            for view, some in asked.items():
-                for (device, root, _), answers in zip(
-                    some, self._see(view, [one[2] for one in some], see), strict=True
-                ):
-                    for handle, path in zip(waiting, answers or (), strict=False):
-                        if isinstance(path, str):
-                            found[handle] = (device, TargetPath(root).joined(path))
-                        elif path is False:
-                            found.setdefault(handle, (device, ""))
-                            beside.add(device)
-            waiting = [handle for handle in waiting if not found.get(handle, ("", ""))[1]]
-            turn += 1  # another part of the filesystem may be mounted elsewhere
-            devices = [(device, shown) for device, shown in devices if device in beside and len(shown) > turn]
-        return found
 
     # -- what follows from it -----------------------------------------------------------------------------------------
 
@@ -268,18 +128,16 @@ class _Search:
     def _follow_roots(self) -> None:
         """Of the layer from which the root of an overlay is taken, the handle tells where it is, or that it is gone."""
         lost = [one for one in self.overlays if one.found[0] is None and one.root is not None and not one.wanted.inner]
-        if not lost:
-            return
-        places = self._decode([overlay.root for overlay in lost if overlay.root is not None])
-        layers = []
+        places = self.views.decode([overlay.root for overlay in lost if overlay.root is not None])
+        taken: list[tuple[SoughtOverlay, int, OverlayLayer, Proof]] = []
         for overlay in lost:
-            device, path = places.get(overlay.root, ("", ""))  # type: ignore[arg-type]
-            shown = posixpath.normpath("/" + overlay.paths[0].lstrip("/"))
-            layers.append(OverlayLayer(device, path or shown) if device else None)
-        self._take_all([(overlay, 0, layer, "handle") for overlay, layer in zip(lost, layers, strict=True) if layer])
-        for overlay, layer in zip(lost, layers, strict=True):
-            if layer is None:
+            device, path = places.get(overlay.root, ("", "")) if overlay.root is not None else ("", "")
+            if device:
+                shown = posixpath.normpath("/" + overlay.paths[0].lstrip("/"))
+                taken.append((overlay, 0, OverlayLayer(device, path or shown), "handle"))
+            else:
                 overlay.give_up(0)
+        self._take_all(taken)
 
     def _follow_folders(self) -> None:
         """Where the layer is that has a relative name tells the directory that all of these were told from: look there
@@ -294,17 +152,17 @@ class _Search:
                     wanted.setdefault(folder[0], {}).setdefault(path, []).append((overlay, number))
         for view, paths in wanted.items():
             asked = list(paths)
-            walked = self._look(view, asked)
+            walked = self.views.walk_to(view, asked)
             spots = [
                 (overlay, number, path, spot)
                 for path in asked
                 for overlay, number in paths[path]
-                for spot in self._beneath(overlay, view, path)
+                for spot in self.views.beneath(overlay, view, path)
             ]
             for path in asked:
                 for overlay, number in paths[path]:
                     overlay.candidates[number] += [walked[path]] if path in walked else []
-            for (overlay, number, _, _), one in zip(spots, self._probe([spot for *_, spot in spots]), strict=True):
+            for (overlay, number, _, _), one in zip(spots, self.views.probe([spot for *_, spot in spots]), strict=True):
                 overlay.candidates[number] += [one] if one is not None else []
             those = [pair for some in paths.values() for pair in some]
             self._ask([(overlay, one.seen) for overlay, number in those for one in overlay.candidates[number]])
@@ -314,9 +172,9 @@ class _Search:
     def _folder_of(self, overlay: SoughtOverlay) -> tuple[int, str] | None:
         """The directory, in a captured namespace, from which a layer that is known has its relative name."""
         for number, (path, one) in enumerate(zip(overlay.paths, overlay.taken, strict=True)):
-            if one is None or path.startswith(("/", "..")) or one.spot.view == self.host:
+            if one is None or path.startswith(("/", "..")) or one.spot.view == self.views.host:
                 continue
-            here = TargetPath(self.rows[one.spot.view][one.spot.mount].mountpoint).joined(one.spot.path)
+            here = TargetPath(self.views.rows[one.spot.view][one.spot.mount].mountpoint).joined(one.spot.path)
             if here.endswith(f"/{path}"):
                 overlay.candidates[number].append(one)  # it is where its name says
                 return one.spot.view, here[: -len(path) - 1] or "/"
@@ -332,10 +190,10 @@ class _Search:
                 named = [one.layer for one in overlay.candidates[0] if one.layer.device != overlay.wanted.device]
                 some = [*named, *self._beside_mountpoint(overlay), *self._alike(overlay.paths[0])]
                 asked += [(overlay, layer) for layer in dict.fromkeys(some)]
-        spots = [self._spot_of(layer) for _, layer in asked]
+        spots = [self.views.spot_of(layer) for _, layer in asked]
         there = [number for number, spot in enumerate(spots) if spot is not None]
         used: set[int] = set()
-        for numbers, answers in self._at_spots([spot for spot in spots if spot is not None], layer_looks.uses):
+        for numbers, answers in self.views.at_spots([spot for spot in spots if spot is not None], layer_looks.uses):
             used |= {there[number] for number, answer in zip(numbers, answers, strict=True) if answer}
         pairs = [asked[number] for number in sorted(used)]
         self._take_all([(overlay, 0, layer, "in use") for overlay, layer in self._paired(pairs).items()])
@@ -360,7 +218,7 @@ class _Search:
         """How many parts of the path, from its end, are where the directory can be seen."""
         seen = (
             TargetPath(row.mountpoint).joined(TargetPath(layer.path).relative_to(root))
-            for root, _, row in self.mounts[layer.device]
+            for root, _, row in self.views.mounts[layer.device]
             if TargetPath(layer.path).is_under(root)
         )
         return max((common_end(path, place) for place in seen), default=0)
@@ -369,22 +227,22 @@ class _Search:
         """Where a relative name of the upper directory leads to from the directory that the overlay is mounted in."""
         space, path = overlay.wanted.space, overlay.paths[0]
         if not path.startswith("/"):
-            here = posixpath.dirname(self.rows[space][overlay.wanted.mount].mountpoint)
-            tree = self.trees[space]
+            here = posixpath.dirname(self.views.rows[space][overlay.wanted.mount].mountpoint)
+            tree = self.views.trees[space]
             index, place = walk(tree, posixpath.normpath(TargetPath(here).joined(f"/{path}")))
             yield OverlayLayer(tree.rows[index].device, TargetPath(tree.rows[index].root).joined(place))
 
     def _alike(self, path: str) -> Iterable[OverlayLayer]:
         """Directories, of whichever filesystem, whose paths there end as `path` does, if there are such."""
         parts = path.strip("/").split("/")
-        for device, shown in self.mounts.items():
-            if _may_have_layers(shown[0][2]):
+        for device, shown in self.views.mounts.items():
+            if may_have_layers(shown[0][2]):
                 for number in range(len(parts)):
                     yield OverlayLayer(device, "/" + "/".join(parts[number:]))
 
     def _take_all(self, those: Sequence[tuple[SoughtOverlay, int, OverlayLayer, Proof]]) -> None:
         """Take layers that were not found by their names, and look at what can be seen of them."""
-        seen = self._probe([self._spot_of(layer) for _, _, layer, _ in those])
+        seen = self.views.probe([self.views.spot_of(layer) for _, _, layer, _ in those])
         for (overlay, number, layer, proof), one in zip(those, seen, strict=True):
             overlay.take(number, layer, proof, one)
 
@@ -400,7 +258,7 @@ class _Search:
                 view = there.spot.view
                 fitting.sort(key=lambda one: one.spot.view != view)
             elif not overlay.is_data(number) and (overlay.is_told or self._is_nested(overlay)):
-                fitting = [one for one in fitting if one.layer.device not in self.on_host or overlay.shows(one)]
+                fitting = [one for one in fitting if one.layer.device not in self.views.on_host or overlay.shows(one)]
             if fitting:
                 overlay.take(number, fitting[0].layer, "name", fitting[0])
 
@@ -408,7 +266,7 @@ class _Search:
         """Whether another overlay seems to be among its layers, so that no kernel tells what is behind it."""
         fitting = (one.layer.device for some in overlay.candidates for one in some)
         return any(
-            self.mounts[device][0][2].fstype == "overlay" for device in fitting if device != overlay.wanted.device
+            self.views.mounts[device][0][2].fstype == "overlay" for device in fitting if device != overlay.wanted.device
         )
 
     def _follow_neighbours(self) -> None:
@@ -423,7 +281,7 @@ class _Search:
                 path = _moved(overlay.paths[neighbour], known.layer.path, overlay.paths[number])
                 if path:
                     guesses.append((overlay, number, OverlayLayer(known.layer.device, path)))
-        looked = self._probe_all([self._spot_of(layer) for _, _, layer in guesses])
+        looked = self.views.probe_all([self.views.spot_of(layer) for _, _, layer in guesses])
         self._ask([(overlay, one.seen) for (overlay, _, _), (_, one) in zip(guesses, looked, strict=True) if one])
         for (overlay, number, layer), (is_seen, one) in zip(guesses, looked, strict=True):
             if not is_seen and not overlay.has(layer):
@@ -435,7 +293,7 @@ class _Search:
         """Where what is seen in an overlay comes from tells where its layers are."""
         lost = [overlay for overlay in self.overlays if overlay.is_told and overlay.open()]
         listed = self._listed(lost)
-        places = self._decode(handle for some in listed.values() for _, handle in some)
+        places = self.views.decode(handle for some in listed.values() for _, handle in some)
         taken: list[tuple[SoughtOverlay, int, OverlayLayer, Proof]] = []
         for overlay, some in listed.items():
             known = {one.layer for one in overlay.found if one is not None}
@@ -456,7 +314,7 @@ class _Search:
         for space in {overlay.wanted.space for overlay in overlays}:
             those = [overlay for overlay in overlays if overlay.wanted.space == space]
             mounts = [overlay.wanted.mount for overlay in those]
-            for overlay, answer in zip(those, self._see(space, mounts, layer_looks.listings()), strict=True):
+            for overlay, answer in zip(those, self.views.see(space, mounts, layer_looks.listings()), strict=True):
                 base = overlay.wanted.inner
                 listed[overlay] = [(f"{base}/{path}".strip("/"), Handle(*handle)) for path, handle in answer or ()]
         return listed
@@ -470,7 +328,7 @@ class _Search:
             overlay: [handle for path, handle in some if not overlay.has_entry(path, handle)]
             for overlay, some in self._listed([one for one in doubtful if one.is_whole()]).items()
         }
-        places = self._decode(handle for some in strange.values() for handle in some)
+        places = self.views.decode(handle for some in strange.values() for handle in some)
         for overlay, some in strange.items():
             if not all(overlay.holds(*places.get(handle, ("", ""))) for handle in some):
                 for number in overlay.named():
@@ -485,7 +343,7 @@ class _Search:
         """What is directly in overlays of which the root can be seen."""
         for space in {overlay.wanted.space for overlay in overlays}:
             those = [one for one in overlays if one.wanted.space == space and not one.wanted.inner]
-            answers = self._see(space, [one.wanted.mount for one in those], layer_looks.names())
+            answers = self.views.see(space, [one.wanted.mount for one in those], layer_looks.names())
             yield from ((one, names) for one, names in zip(those, answers, strict=True) if names is not None)
 
     def _try_uses(self) -> None:
@@ -520,10 +378,10 @@ class _Search:
                 named = [one.layer for one in overlay.candidates[1] if one.layer.device == upper.layer.device]
                 some = dict.fromkeys([*named, *self._beside(upper.layer)])
                 asked += [(overlay, layer) for layer in some if layer not in known]
-        looked = zip(asked, self._probe([self._spot_of(layer) for _, layer in asked]), strict=True)
+        looked = zip(asked, self.views.probe([self.views.spot_of(layer) for _, layer in asked]), strict=True)
         fitting = [(*pair, one.spot) for pair, one in looked if one is not None and _may_be_work(one.seen)]
         used: set[int] = set()
-        for numbers, answers in self._at_spots([spot for _, _, spot in fitting], layer_looks.uses):
+        for numbers, answers in self.views.at_spots([spot for _, _, spot in fitting], layer_looks.uses):
             used |= {number for number, answer in zip(numbers, answers, strict=True) if answer}
         for number in sorted(used):
             overlay, layer, _ = fitting[number]
@@ -534,7 +392,7 @@ class _Search:
     def _beside(self, layer: OverlayLayer) -> list[OverlayLayer]:
         """The directories in the one that it is in."""
         above = OverlayLayer(layer.device, posixpath.dirname(layer.path))
-        [one] = self._probe([self._spot_of(above)])
+        [one] = self.views.probe([self.views.spot_of(above)])
         names = [entry.path for entry in one.seen.entries if entry.status is None] if one is not None else []
         return [OverlayLayer(layer.device, TargetPath(above.path).joined(name)) for name in names if "/" not in name]
 
@@ -553,11 +411,11 @@ class _Search:
             for number, one in enumerate(overlay.found):
                 if one is None or one.layer is None or (overlay.changing and number == 1) or overlay.is_data(number):
                     continue
-                if some and (spot := self._spot_of(one.layer)) is not None:
+                if some and (spot := self.views.spot_of(one.layer)) is not None:
                     asked += [(overlay, number, place) for place in some]
                     spots += [spot._replace(path=TargetPath(spot.path).joined(place)) for place in some]
         has: dict[tuple[SoughtOverlay, int], set[str]] = {}
-        for numbers, answers in self._at_spots(spots, layer_looks.presence):
+        for numbers, answers in self.views.at_spots(spots, layer_looks.presence):
             for at, is_there in zip(numbers, answers, strict=True):
                 overlay, number, place = asked[at]
                 if is_there:
@@ -571,41 +429,24 @@ class _Search:
         """Whether directories are in use by an overlay; None if that cannot be told."""
         answers: list[bool | None] = [None] * len(those)
         seen = [(at, one.spot) for at, (overlay, number) in enumerate(those) if (one := overlay.taken[number])]
-        for numbers, used in self._at_spots([spot for _, spot in seen], layer_looks.uses):
+        for numbers, used in self.views.at_spots([spot for _, spot in seen], layer_looks.uses):
             for number, answer in zip(numbers, used, strict=True):
                 answers[seen[number][0]] = answer
         return answers
 
 
 def find_layers(
-    subjects: Sequence[Subject],
-    tables: Sequence[MountTable],
-    host: tuple[Subject, MountTable],
+    subjects: Sequence[Subject], tables: Sequence[MountTable], host: tuple[Subject, MountTable],
     wanted: Sequence[LiveOverlay],
-) -> list[tuple[FoundLayer, ...]]:
+) -> list[tuple[FoundLayer, ...]]:  # fmt: skip
     """The directories that overlays are made of, in the order of their paths."""
     with closing_fd(open_proc()) as proc:
-        return _Search(subjects, tables, host, wanted, proc).found()
-
-
-def _may_have_layers(row: MountRow) -> bool:
-    """Whether layers in it can be found without their names; what the kernel fills has none."""
-    return of(row.fstype).begins != "filled" and row.fstype not in ("overlay", "nsfs")
+        return _Search(LayerViews(subjects, tables, host, proc), wanted).found()
 
 
 def _may_be_work(seen: SeenDirectory) -> bool:
     names = {entry.path.partition("/")[0] for entry in seen.entries}
     return bool(names) and names <= {"work", "index"}
-
-
-def _walked(proc: int, path: str) -> tuple[int, str, tuple[object, ...] | None] | None:
-    """Mount id, path as it is seen there, and what SeenDirectory.of takes, of the directory at `path`."""
-    try:
-        with closing_fd(os.open(os.fsencode(f"/{path}"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
-            real = os.fsdecode(os.readlink(b"self/fd/%d" % fd, dir_fd=proc))
-            return syscalls.mount_id(fd, b""), real, layer_looks.plain(layer_looks.describe(fd))
-    except OSError:
-        return None
 
 
 def _without_first(path: str) -> str:

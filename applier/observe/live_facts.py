@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from mountplan.applier.observe.layer_looks import looking
 from mountplan.applier.observe.layers import find_layers
 from mountplan.applier.observe.loop_files import loop_file
 from mountplan.applier.observe.observe import own_number
@@ -87,7 +88,7 @@ class LiveFacts:
         ]
 
     def differing(self, wanted: Sequence[tuple[int, int, str]]) -> list[bool]:
-        seen = self._look([(space, mount) for space, mount, _ in wanted], _identity)
+        seen = self._look([(space, mount) for space, mount, _ in wanted], _identity_of_root)
         return [one is not None and one != _named(path) for one, (_, _, path) in zip(seen, wanted, strict=True)]
 
     def are_alike(self, wanted: Sequence[tuple[int, MountRow]], unshared: Sequence[str]) -> list[bool | None]:
@@ -146,12 +147,10 @@ def _shows_pids_of(path: bytes, mount: int, _: int, home: str) -> str | None:
                 return None
             wanted = os.stat(home).st_ino if home else os.getpid()
             try:
-                is_it = wanted == (
-                    os.stat("1/ns/pid", dir_fd=fd).st_ino if home else int(os.readlink("self", dir_fd=fd))
-                )
-                return "yes" if is_it else "no"
+                found = os.stat("1/ns/pid", dir_fd=fd).st_ino if home else int(os.readlink("self", dir_fd=fd))
             except FileNotFoundError:
                 return "no"
+            return "yes" if found == wanted else "no"
     except OSError:
         return None
 
@@ -185,28 +184,20 @@ def _has_files(directory: int, name: str, mount: int) -> bool:
             return any(one.is_symlink() or one.is_file(follow_symlinks=False) for one in entries)
 
 
-def _identity(path: bytes, mount: int, _: int) -> tuple[int, int] | None:
-    """Device and inode, also of what can only be named any more: of a process that has ended, /proc shows nothing."""
-    try:
-        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        found = os.fstat(fd)
-        return (found.st_dev, found.st_ino) if syscalls.mount_id(fd, b"") == mount else None
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+# Also of what can only be named any more: of a process that has ended, /proc shows nothing.
+_identity_of_root = looking(lambda root, _: _identity(os.fstat(root)))
 
 
 def _named(path: str) -> tuple[int, int] | None:
     """Of what has that name on the host; None of nothing."""
     try:
-        found = os.lstat(path)
+        return _identity(os.lstat(path))
     except OSError:
         return None
-    return found.st_dev, found.st_ino
 
 
 def _stat(path: bytes, mount: int, _: int) -> _Seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterable
 
 from mountplan.applier.observe.observe import refused_table
@@ -69,23 +70,16 @@ def unseen() -> str:
 
 def _uses(pid: int) -> dict[int, MountUser]:
     root, directory = (_mount_of(f"/proc/{pid}/{link}") for link in ("root", "cwd"))
-    files: dict[int, int] = {}
-    writing: dict[int, int] = {}
-    for path in _entries(f"/proc/{pid}/fdinfo"):
-        mount, flags = _told(path)
-        files[mount] = files.get(mount, 0) + 1
-        if flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR) and not flags & os.O_PATH:
-            writing[mount] = writing.get(mount, 0) + 1
-    maps: dict[int, int] = {}
-    for path in _entries(f"/proc/{pid}/map_files"):
-        mount = _mount_of(path)
-        maps[mount] = maps.get(mount, 0) + 1
+    told = [_told(path) for path in _entries(f"/proc/{pid}/fdinfo")]
+    files = Counter(mount for mount, _ in told)
+    writers = (os.O_WRONLY, os.O_RDWR)
+    writing = Counter(mount for mount, flags in told if flags & os.O_ACCMODE in writers and not flags & os.O_PATH)
+    maps = Counter(map(_mount_of, _entries(f"/proc/{pid}/map_files")))
     command = command_of(pid)
-    found = {}
-    for mount in {root, directory, *files, *maps} - {0}:
-        counts = (files.get(mount, 0), writing.get(mount, 0), maps.get(mount, 0))
-        found[mount] = MountUser(pid, command, mount == root, mount == directory, *counts)
-    return found
+    return {
+        one: MountUser(pid, command, one == root, one == directory, files[one], writing[one], maps[one])
+        for one in {root, directory, *files, *maps} - {0}
+    }
 
 
 def _entries(directory: str) -> list[str]:

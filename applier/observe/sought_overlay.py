@@ -68,13 +68,8 @@ class SoughtOverlay:
 
     def put_in_order(self) -> None:
         """Names may have been swapped. Of several lower layers with a file, the overlay shows that of the highest."""
-        known = {
-            number: one
-            for number, one in enumerate(self.taken)
-            if one is not None
-            and number >= max(1, self.changing)
-            and self.found[number] == FoundLayer(one.layer, "handle")
-        }
+        lower = [(number, one) for number, one in enumerate(self.taken) if number >= max(1, self.changing) and one]
+        known = {number: one for number, one in lower if self.found[number] == FoundLayer(one.layer, "handle")}
         below = {number: self._covered(one, known) for number, one in known.items()}
         waiting, order = list(known), list[int]()
         while waiting:
@@ -87,11 +82,8 @@ class SoughtOverlay:
     def _covered(self, above: Candidate, known: Mapping[int, Candidate]) -> set[int]:
         """The layers that have something of which `above` has what is seen."""
         shown = {one.path for one in above.seen.entries if self._is_seen(one)}
-        return {
-            number
-            for number, other in known.items()
-            if any(one.path in shown and not self._is_seen(one) for one in other.seen.entries)
-        }
+        entries = ((number, one) for number, other in known.items() for one in other.seen.entries)
+        return {number for number, one in entries if one.path in shown and not self._is_seen(one)}
 
     def _is_seen(self, entry: LayerEntry) -> bool:
         handle = self.behind.get(entry.path)
@@ -136,14 +128,9 @@ class SoughtOverlay:
         entries = [entry for other in above if other is not None for entry in other.seen.entries]
         names = {entry.path for entry in entries}
         hiding = {entry.path for entry in entries if not entry.merges}
-        return any(
-            not entry.whiteout
-            and entry.path in self.asked
-            and entry.path not in names
-            and hiding.isdisjoint(_above(entry.path))
-            and self._is_another(entry)
-            for entry in one.seen.entries
-        )
+        alone = self.asked - names
+        own = (entry for entry in one.seen.entries if not entry.whiteout and entry.path in alone)
+        return any(hiding.isdisjoint(_above(entry.path)) and self._is_another(entry) for entry in own)
 
     def _is_another(self, entry: LayerEntry) -> bool:
         """Whether the overlay has nothing of that name, or something else, as far as the kernel tells."""
@@ -157,37 +144,26 @@ class SoughtOverlay:
 
     def named(self) -> list[int]:
         """The lower layers that were taken by their names, and are not known to be the ones."""
-        return [
-            number
-            for number, one in enumerate(self.found)
-            if number >= self.changing and one is not None and one.proof == "name"
-        ]
+        numbered = list(enumerate(self.found))[self.changing :]
+        return [number for number, one in numbered if one is not None and one.proof == "name"]
 
     def is_whole(self) -> bool:
         """Whether all directories were looked at that something in the overlay may come from."""
-        return all(
-            one is not None
-            for number, one in enumerate(self.taken)
-            if not (number == 1 and self.changing) and not self.is_data(number)
-        )
+        work = 1 if self.changing else -1
+        return all(one is not None or number == work or self.is_data(number) for number, one in enumerate(self.taken))
 
     def has_entry(self, path: str, handle: Handle) -> bool:
         """Whether this was seen in one of the directories that are taken."""
-        return any(
-            entry.path == path and entry.handle is not None and entry.handle.is_same(handle)
-            for one in self.taken
-            if one is not None
-            for entry in one.seen.entries
-        )
+        entries = (entry for one in self.taken if one is not None for entry in one.seen.entries if entry.path == path)
+        return any(entry.handle is not None and entry.handle.is_same(handle) for entry in entries)
 
     def accounts_for(self, names: Iterable[str]) -> bool:
         """Whether these names, which are directly in the overlay, are in the directories that are taken, as far as it
         is known what is in those.
         """
         seen = [one.seen for number, one in enumerate(self.taken) if one and not (number == 1 and self.changing)]
-        return not all(one.whole for one in seen) or {entry.path for one in seen for entry in one.entries}.issuperset(
-            names
-        )
+        known = {entry.path for one in seen for entry in one.entries}
+        return not all(one.whole for one in seen) or known.issuperset(names)
 
     def take_another_for(self, names: Iterable[str]) -> bool:
         """Take for a lower layer that was taken by its name another candidate, with which all names are there."""
@@ -205,13 +181,8 @@ class SoughtOverlay:
 
     def holds(self, device: str, path: str) -> bool:
         """Whether what is at this place in a filesystem is in one of the directories that are taken."""
-        return any(
-            one is not None
-            and one.layer is not None
-            and one.layer.device == device
-            and TargetPath(path or "/").is_under(one.layer.path)
-            for one in self.found
-        )
+        layers = [one.layer for one in self.found if one is not None and one.layer is not None]
+        return any(one.device == device and TargetPath(path or "/").is_under(one.path) for one in layers)
 
     def shows(self, one: Candidate) -> bool:
         """Whether anything of what is in the candidate has a like in the overlay: not merely its name fits then."""

@@ -57,12 +57,9 @@ class Made:
 
 
 def store(
-    fillings: Sequence[Fillable],
-    subjects: Sequence[Subject],
-    tables: Sequence[MountTable],
-    path: str,
+    fillings: Sequence[Fillable], subjects: Sequence[Subject], tables: Sequence[MountTable], path: str,
     made: Made | None = None,
-) -> list[Stored]:
+) -> list[Stored]:  # fmt: skip
     """Make the directory `path`, which must not exist, with one directory in it for each filling that has something in
     it which a spec does not make by itself. Raises OSError if nothing can be stored there at all.
 
@@ -157,11 +154,10 @@ def _locked(path: str) -> int:
         if os.fstat(fd).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except BaseException as error:
         os.close(fd)
-        raise OSError(errno.EBUSY, "another process is storing files there", path) from None
-    except BaseException:
-        os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise OSError(errno.EBUSY, "another process is storing files there", path) from None
         raise
     return fd
 
@@ -284,14 +280,10 @@ def _take(one: Stored, view: Visible, source: int, top: int) -> None:
 
 def _directory(top: int, filling: Fillable) -> int:
     """The directory of a filling: made as its root is, if it is not there yet."""
-    try:
-        os.mkdir(filling.name, 0o700, dir_fd=top)
-    except FileExistsError:
-        return os.open(filling.name, _DIRECTORY, dir_fd=top)
-    fd = os.open(filling.name, _DIRECTORY, dir_fd=top)
+    is_there = _is_there(top, filling.name)
     mode, uid, gid = filling.root
-    os.fchmod(fd, mode)
-    if (uid, gid) != (os.fstat(fd).st_uid, os.fstat(fd).st_gid):
+    fd = _below(top, filling.name, mode)
+    if not is_there and (uid, gid) != (os.fstat(fd).st_uid, os.fstat(fd).st_gid):
         try:
             os.fchown(fd, uid, gid)
         except OSError:
@@ -299,14 +291,14 @@ def _directory(top: int, filling: Fillable) -> int:
     return fd
 
 
-def _below(directory: int, name: str) -> int:
+def _below(directory: int, name: str, mode: int = 0o755) -> int:
     """A directory in a directory: made if it is not there yet."""
     try:
-        os.mkdir(name, dir_fd=directory)
+        os.mkdir(name, 0o700, dir_fd=directory)
     except FileExistsError:
         return os.open(name, _DIRECTORY, dir_fd=directory)
     fd = os.open(name, _DIRECTORY, dir_fd=directory)
-    os.fchmod(fd, 0o755)
+    os.fchmod(fd, mode)
     return fd
 
 
