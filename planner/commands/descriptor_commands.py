@@ -8,7 +8,7 @@ from there too. docs/propagation.md has the whole notation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, Change, applied, change, contradiction
 from mountplan.planner.commands.actions import (
@@ -19,7 +19,7 @@ from mountplan.planner.commands.actions import (
     OpenTree,
     SetAttributesCall,
 )
-from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.script_calls import Program, ScriptCalls
 from mountplan.planner.commands.util_linux import Unusable, read_options
 from mountplan.planner.model.peers import KINDS
 
@@ -98,10 +98,4 @@ def _attributes(name: str, text: str) -> Change:
     return change(names)
 
 
-CALLS: dict[str, Callable[[ScriptCalls, list[str]], int]] = {
-    "close": close,
-    "fsmount": fsmount,
-    "mount_setattr": mount_setattr,
-    "move_mount": move_mount,
-    "open_tree": open_tree,
-}
+CALLS: dict[str, Program] = {call.__name__: call for call in (close, fsmount, mount_setattr, move_mount, open_tree)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import posixpath
 import re
-from collections.abc import Callable
 
 from mountplan.planner.commands.actions import (
     FillFile,
@@ -19,7 +18,7 @@ from mountplan.planner.commands.actions import (
     RemoveFile,
     Rename,
 )
-from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.script_calls import Program, ScriptCalls
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model.objects import ModelNode
 from mountplan.planner.model.walking import walk
@@ -318,17 +317,5 @@ def _special(calls: ScriptCalls, paths: list[str], kind: str) -> int:
     return status
 
 
-FILE_COMMANDS: dict[str, Callable[[ScriptCalls, list[str]], int]] = {
-    "chmod": chmod,
-    "cp": cp,
-    "dd": dd,
-    "fallocate": fallocate,
-    "install": install,
-    "ln": ln,
-    "mkfifo": mkfifo,
-    "mknod": mknod,
-    "mv": mv,
-    "rm": rm,
-    "touch": touch,
-    "truncate": truncate,
-}
+_COMMANDS = (chmod, cp, dd, fallocate, install, ln, mkfifo, mknod, mv, rm, touch, truncate)
+FILE_COMMANDS: dict[str, Program] = {command.__name__: command for command in _COMMANDS}

@@ -6,26 +6,7 @@ import re
 from collections.abc import Iterator
 
 from mountplan.planner.attributes import applied
-from mountplan.planner.commands.actions import (
-    Action,
-    AttachMount,
-    BindMount,
-    BindNamespaceFile,
-    ChangeKind,
-    CloseDescriptor,
-    End,
-    Enter,
-    EnterFile,
-    Fork,
-    MakeDirectory,
-    MountNew,
-    MoveMount,
-    NewDetachedMount,
-    OpenTree,
-    Remount,
-    SetAttributesCall,
-    SetReadOnly,
-)
+from mountplan.planner.commands import actions as a
 from mountplan.planner.commands.mount_arguments import MountWords, hangs_on_version, read_line, read_mount
 from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.commands.util_linux import OLDEST, Unusable
@@ -57,14 +38,14 @@ def _in_namespace(calls: ScriptCalls, arguments: list[str], namespace: str) -> i
         raise Unusable(f"mount: {namespace} is no process of this script", "name one as $$, $PPID or $!")
     found = calls.namespace_file(namespace) if not other else ("mnt", other)
     child = -process
-    calls.make(Fork(child))
+    calls.make(a.Fork(child))
     calls.process = child
     try:
-        if not calls.make(Enter(found[1]) if found is not None and found[0] == "mnt" else EnterFile(namespace)):
+        if not calls.make(a.Enter(found[1]) if found is not None and found[0] == "mnt" else a.EnterFile(namespace)):
             return _NO_NAMESPACE
         return _mount(calls, arguments, read_mount(arguments, calls.util_linux))
     finally:
-        calls.make(End())
+        calls.make(a.End())
         calls.process = process
 
 
@@ -79,7 +60,7 @@ def _mount(calls: ScriptCalls, arguments: list[str], words: MountWords) -> int:
 
 
 def _mount_one(calls: ScriptCalls, words: MountWords) -> int:
-    if words.make_target and not calls.make(MakeDirectory(words.target, True)):
+    if words.make_target and not calls.make(a.MakeDirectory(words.target, True)):
         return FAILED
     if not words.what:
         words = _with_device(calls, words)
@@ -94,20 +75,20 @@ def _mount_one(calls: ScriptCalls, words: MountWords) -> int:
     status = calls.all(_actions(calls, words), FAILED)
     for name in (_TREE, _PART):
         if calls.has_descriptor(name):
-            calls.make(CloseDescriptor(name))
+            calls.make(a.CloseDescriptor(name))
     return status
 
 
 # --- one mount
 
 
-def _actions(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
+def _actions(calls: ScriptCalls, words: MountWords) -> Iterator[a.Action]:
     if words.what == "remount":
         yield from _remount(calls, words)
     elif words.what in ("bind", "rbind") and (found := calls.namespace_file(words.source)) is not None:
         if any(words.flags().names):
             raise Unusable("mount: the file of a namespace with attributes is not followed", "bind it, then remount")
-        yield BindNamespaceFile(found[1], found[0], words.target)
+        yield a.BindNamespaceFile(found[1], found[0], words.target)
         yield from _kinds(words, words.target)
     elif words.subdirectory or words.beneath or words.exclusive or (words.by_descriptor and _is_shaped(words)):
         yield from _by_descriptor(words)
@@ -115,30 +96,30 @@ def _actions(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
         yield from _classic(words)
 
 
-def _kinds(words: MountWords, target: str) -> Iterator[Action]:
-    return (ChangeKind(target, kind, recursive) for kind, recursive in words.kinds)
+def _kinds(words: MountWords, target: str) -> Iterator[a.Action]:
+    return (a.ChangeKind(target, kind, recursive) for kind, recursive in words.kinds)
 
 
-def _classic(words: MountWords) -> Iterator[Action]:
+def _classic(words: MountWords) -> Iterator[a.Action]:
     """As mount(2) has it. From 2.39 on what has no attributes of its own comes to the same."""
     match words.what:
         case "bind" | "rbind":
-            yield BindMount(words.source, words.target, words.what == "rbind")
+            yield a.BindMount(words.source, words.target, words.what == "rbind")
         case "move":
-            yield MoveMount(words.source, words.target)
+            yield a.MoveMount(words.source, words.target)
         case "":
             attributes, options = words.flags().attributes, words.options
             if words.by_descriptor:
                 attributes = applied(0, words.attribute_change())
                 options = ",".join(filter(None, (options, *words.of_filesystem)))
-            yield MountNew(words.fstype, words.source, words.target, attributes, options)
+            yield a.MountNew(words.fstype, words.source, words.target, attributes, options)
     if words.recursive_names:
-        yield SetAttributesCall(words.target, words.recursive_change())
+        yield a.SetAttributesCall(words.target, words.recursive_change())
     yield from _kinds(words, words.target)
     if words.what in ("bind", "rbind") and not words.by_descriptor:
         flags = words.flags()
         if flags.change_a_bind:
-            yield Remount(words.target, flags.attributes, flags.keep_times, True)
+            yield a.Remount(words.target, flags.attributes, flags.keep_times, True)
 
 
 def _is_shaped(words: MountWords) -> bool:
@@ -149,34 +130,34 @@ def _is_shaped(words: MountWords) -> bool:
     return not words.what and bool(not plain or words.recursive_names or words.kinds or words.idmapped)
 
 
-def _by_descriptor(words: MountWords) -> Iterator[Action]:
+def _by_descriptor(words: MountWords) -> Iterator[a.Action]:
     tree = _TREE
     match words.what:
         case "bind" | "rbind":
-            yield OpenTree(words.source, tree, True, words.what == "rbind")
+            yield a.OpenTree(words.source, tree, True, words.what == "rbind")
         case "move":
-            yield OpenTree(words.source, tree)
+            yield a.OpenTree(words.source, tree)
         case "kind":
-            yield OpenTree(words.target, tree)
+            yield a.OpenTree(words.target, tree)
         case _:
             options = ",".join(filter(None, (words.options, *words.of_filesystem, "ro" if words.read_only else "")))
-            yield NewDetachedMount(words.fstype, words.source, tree, 0, options, words.exclusive)
+            yield a.NewDetachedMount(words.fstype, words.source, tree, 0, options, words.exclusive)
     changed = words.attribute_change()
     if any(changed):
-        yield SetAttributesCall(tree, changed, None, False)
+        yield a.SetAttributesCall(tree, changed, None, False)
     if words.recursive_names:
-        yield SetAttributesCall(tree, words.recursive_change())
+        yield a.SetAttributesCall(tree, words.recursive_change())
     if words.subdirectory:
-        yield OpenTree(f"{tree}/{words.subdirectory}", _PART, True, True)
-        yield CloseDescriptor(tree)
+        yield a.OpenTree(f"{tree}/{words.subdirectory}", _PART, True, True)
+        yield a.CloseDescriptor(tree)
         tree = _PART
     if words.what != "kind":
-        yield AttachMount(tree, words.target, words.beneath)
+        yield a.AttachMount(tree, words.target, words.beneath)
     for kind, recursive in words.kinds:
-        yield SetAttributesCall(tree, changed._replace(set=0, clear=0), kind, recursive)
+        yield a.SetAttributesCall(tree, changed._replace(set=0, clear=0), kind, recursive)
 
 
-def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
+def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[a.Action]:
     target, shown = words.target, tuple[str, ...]()
     listed = _in_table(calls, words) if not words.source else None
     if listed is not None:
@@ -191,15 +172,15 @@ def _remount(calls: ScriptCalls, words: MountWords) -> Iterator[Action]:
                 told = f"mount: whether the filesystem takes {','.join(words.of_filesystem)} is not known"
                 raise Unusable(told, "leave it out")
             read_only = words.superblock_words[-1:] or tuple(one for one in shown if one in ("ro", "rw"))[-1:]
-            yield SetReadOnly(target, read_only == ("ro",), words.options)
+            yield a.SetReadOnly(target, read_only == ("ro",), words.options)
         change = words.attribute_change(shown, resets=not words.bind)
         if any(change):
-            yield SetAttributesCall(target, change, None, False)
+            yield a.SetAttributesCall(target, change, None, False)
     elif words.words or not words.recursive_names:
         flags = words.flags(frozenset(shown) - {"rw"})
-        yield Remount(target, flags.attributes, flags.keep_times, words.bind, words.options)
+        yield a.Remount(target, flags.attributes, flags.keep_times, words.bind, words.options)
     if words.recursive_names:
-        yield SetAttributesCall(target, words.recursive_change())
+        yield a.SetAttributesCall(target, words.recursive_change())
     yield from _kinds(words, target)
 
 

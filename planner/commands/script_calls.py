@@ -58,6 +58,7 @@ class SeenTable(NamedTuple):
     table: MountTable
 
 
+Program = Callable[["ScriptCalls", list[str]], int]  # from its arguments to its status
 _MOST_TOLD = 4
 
 

@@ -8,31 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
-from mountplan.planner.commands.actions import (
-    Action,
-    BindNamespaceFile,
-    ChangeDirectory,
-    ChangeKind,
-    ChangeRoot,
-    DropGroups,
-    End,
-    Enter,
-    EnterFile,
-    Fork,
-    LoseCapabilities,
-    MakeDirectory,
-    MountNew,
-    MoveMount,
-    PivotRoot,
-    RemoveDirectory,
-    Unmount,
-    Unshare,
-)
+from mountplan.planner.commands import actions as a
 from mountplan.planner.commands.descriptor_commands import CALLS
 from mountplan.planner.commands.file_commands import FILE_COMMANDS
 from mountplan.planner.commands.mount_actions import matches_type, only_looks
 from mountplan.planner.commands.mount_actions import mount as mount_words
-from mountplan.planner.commands.script_calls import ScriptCalls
+from mountplan.planner.commands.script_calls import Program, ScriptCalls
 from mountplan.planner.commands.util_linux import (
     UmountWords,
     UnshareWords,
@@ -73,7 +54,7 @@ def umount(calls: ScriptCalls, arguments: list[str]) -> int:
         return 0
     status = 0
     if not calls.current.user.capable:
-        calls.make(Unmount(words.targets[0] if words.targets else "/", words.lazy))
+        calls.make(a.Unmount(words.targets[0] if words.targets else "/", words.lazy))
         return FAILED
     if words.every:
         return _umount_every(calls, words)
@@ -94,9 +75,9 @@ def _umount_one(calls: ScriptCalls, target: str, words: UmountWords) -> int:
     by_source = row is not None and row.mountpoint != calls.absolute(target)
     path = row.mountpoint if row is not None else calls.canonical(target)
     if by_source and row != calls.row(path):  # it is covered there, and umount(8) does not try
-        calls.make(Unmount(target, words.lazy))
+        calls.make(a.Unmount(target, words.lazy))
         return FAILED
-    if calls.make(Unmount(path, words.lazy)):
+    if calls.make(a.Unmount(path, words.lazy)):
         return 0
     if words.read_only and calls.done[-1].errno == errno.EBUSY:
         raise Unusable("umount: -r of what is busy is not followed", "versions differ in that; write the remount out")
@@ -108,7 +89,7 @@ def _umount_every(calls: ScriptCalls, words: UmountWords) -> int:
     status = 0
     for row in reversed(calls.rows()):
         if matches_type(row.fstype, words.types or _NOT_OF_ALL):
-            status |= 0 if calls.make(Unmount(row.mountpoint, words.lazy)) else _MOUNT_FAILED
+            status |= 0 if calls.make(a.Unmount(row.mountpoint, words.lazy)) else _MOUNT_FAILED
     return status
 
 
@@ -116,14 +97,14 @@ def _umount_all_targets(calls: ScriptCalls, target: str, words: UmountWords) -> 
     """umount -A: wherever the filesystem is mounted, the last first."""
     row = calls.row(target)
     if row is None:
-        calls.make(Unmount(target, words.lazy))  # umount(8) does not try, but the reason is the same
+        calls.make(a.Unmount(target, words.lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
     for one in reversed(calls.rows()):
         if one.device == row.device and calls.is_mountpoint(one.mountpoint):
             if words.recursive:
                 failed = _umount_recursively(calls, one.mountpoint, words.lazy)
             else:
-                failed = 0 if calls.make(Unmount(one.mountpoint, words.lazy)) else _MOUNT_FAILED
+                failed = 0 if calls.make(a.Unmount(one.mountpoint, words.lazy)) else _MOUNT_FAILED
             if failed:
                 return failed
     return 0
@@ -135,7 +116,7 @@ def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
     path = calls.absolute(target)
     rows = calls.world.rows_below(calls.current, path, lambda: calls.util_linux >= _KNOWS_OVERMOUNTS)
     if not rows:
-        calls.make(Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
+        calls.make(a.Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
     children: dict[int, list[MountRow]] = {}
     for row in rows[1:]:
@@ -146,22 +127,22 @@ def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
         row = waiting.pop()
         order.append(row)
         waiting += sorted(children.get(row.mount_id, ()), reverse=True)
-    return calls.all((Unmount(row.mountpoint, lazy) for row in reversed(order)), _MOUNT_FAILED)
+    return calls.all((a.Unmount(row.mountpoint, lazy) for row in reversed(order)), _MOUNT_FAILED)
 
 
 def mkdir(calls: ScriptCalls, arguments: list[str]) -> int:
     parents, paths = read_mkdir(arguments)
-    return calls.each(MakeDirectory(path, parents) for path in paths)
+    return calls.each(a.MakeDirectory(path, parents) for path in paths)
 
 
 def rmdir(calls: ScriptCalls, arguments: list[str]) -> int:
-    return calls.each(RemoveDirectory(path) for path in paths_of("rmdir", arguments))
+    return calls.each(a.RemoveDirectory(path) for path in paths_of("rmdir", arguments))
 
 
 def pivot_root(calls: ScriptCalls, arguments: list[str]) -> int:
     if len(arguments) != 2:
         raise Unusable("pivot_root takes two directories", "pivot_root NEW_ROOT PUT_OLD")
-    return 0 if calls.make(PivotRoot(*arguments)) else FAILED
+    return 0 if calls.make(a.PivotRoot(*arguments)) else FAILED
 
 
 def mountpoint(calls: ScriptCalls, arguments: list[str]) -> int:
@@ -182,7 +163,7 @@ def change_directory(calls: ScriptCalls, arguments: list[str], here: str) -> str
     path = paths[0] if paths else "/"
     whole = f"/{posixpath.normpath(posixpath.join(here, path)).lstrip('/')}"
     named = calls.links and ".." in path.split("/")
-    return whole if calls.make(ChangeDirectory(whole if named else path)) else None
+    return whole if calls.make(a.ChangeDirectory(whole if named else path)) else None
 
 
 def look(calls: ScriptCalls, arguments: list[str]) -> int:
@@ -201,8 +182,8 @@ def unshare(calls: ScriptCalls, arguments: list[str]) -> Starter:
         if not words.proc:
             return 0
         if not words.root and words.propagation != ("private", True):
-            calls.make(ChangeKind(words.proc, "private", True))
-        return calls.all([MountNew("proc", "proc", words.proc, NOSUID | NODEV | NOEXEC)])
+            calls.make(a.ChangeKind(words.proc, "private", True))
+        return calls.all([a.MountNew("proc", "proc", words.proc, NOSUID | NODEV | NOEXEC)])
 
     return Starter(prepare, words.command)
 
@@ -212,55 +193,55 @@ def _unshare(calls: ScriptCalls, words: UnshareWords) -> int:
     process = calls.process
     child = -process if words.files and words.mount else process
     if child != process:
-        calls.make(Fork(child))
+        calls.make(a.Fork(child))
     status = 0
     if words.mount or words.user:
-        status = calls.all([Unshare(words.user, words.mount)])
+        status = calls.all([a.Unshare(words.user, words.mount)])
     for kind, file in words.files if not status else ():
-        if not calls.make(BindNamespaceFile(process, kind, file), child):
+        if not calls.make(a.BindNamespaceFile(process, kind, file), child):
             if words.forks:
                 raise Unusable("unshare: what --fork has started goes on without the file", "leave one of the two out")
             status = FAILED
             break
     if child != process:
-        calls.make(End(), child)
+        calls.make(a.End(), child)
     return status
 
 
-def _unshare_actions(words: UnshareWords) -> Iterator[Action]:
+def _unshare_actions(words: UnshareWords) -> Iterator[a.Action]:
     if words.mount and words.propagation is not None:
-        yield ChangeKind("/", *words.propagation)
+        yield a.ChangeKind("/", *words.propagation)
     if words.root:
-        yield ChangeRoot(words.root)
+        yield a.ChangeRoot(words.root)
     if words.directory:
-        yield ChangeDirectory(words.directory)
+        yield a.ChangeDirectory(words.directory)
     if words.drops_groups:
-        yield DropGroups()
+        yield a.DropGroups()
     if words.user and not words.mapped:
-        yield LoseCapabilities()
+        yield a.LoseCapabilities()
 
 
 def nsenter(calls: ScriptCalls, arguments: list[str]) -> Starter:
     words = read_nsenter(arguments)
-    actions = list[Action]()
+    actions = list[a.Action]()
     for kind, file in words.files:
         found = calls.namespace_file(file)
         if found is None:
-            actions.append(EnterFile(file, kind))
+            actions.append(a.EnterFile(file, kind))
         elif found[0] != kind:
             raise Unusable(f"nsenter: {file} is no file of that kind of namespace", "name another")
         elif kind == "mnt":
-            actions.append(Enter(found[1]))
+            actions.append(a.Enter(found[1]))
     if words.target:
         other = calls.number(words.target)
         if not other:
             raise Unusable(f"nsenter: {words.target} is no process of this script", "name one as $$, $PPID or $!")
         if words.mount:
-            actions.append(Enter(other, words.user))
+            actions.append(a.Enter(other, words.user))
         elif words.user:
             raise Unusable("nsenter: a user namespace of a process and files of others", "name the process for all")
     if words.drops_groups:
-        actions.append(DropGroups())
+        actions.append(a.DropGroups())
     return Starter(lambda: calls.all(actions), words.command)
 
 
@@ -274,7 +255,7 @@ def chroot(calls: ScriptCalls, arguments: list[str]) -> Starter:
     if others or not words:
         what = f"chroot {others[0]} is not followed" if others else "chroot: there is no directory"
         raise Unusable(what, "name a directory, and as --userspec no other user than root")
-    return Starter(lambda: calls.all([ChangeRoot(words[0])], _NO_CHROOT), tuple(words[1:]))
+    return Starter(lambda: calls.all([a.ChangeRoot(words[0])], _NO_CHROOT), tuple(words[1:]))
 
 
 def switch_root(calls: ScriptCalls, arguments: list[str]) -> Starter:
@@ -290,10 +271,10 @@ def switch_root(calls: ScriptCalls, arguments: list[str]) -> Starter:
             if there is None or there is root:  # nothing is mounted there
                 continue
             if _filesystem_at(calls, f"{new}{name}") is not new_root:  # something is there already, or no directory
-                calls.make(Unmount(name, True))
-            elif not calls.make(MoveMount(name, f"{new}{name}")):
-                calls.make(Unmount(name))
-        return calls.all([ChangeDirectory(new), MoveMount(new, "/"), ChangeRoot(".")])
+                calls.make(a.Unmount(name, True))
+            elif not calls.make(a.MoveMount(name, f"{new}{name}")):
+                calls.make(a.Unmount(name))
+        return calls.all([a.ChangeDirectory(new), a.MoveMount(new, "/"), a.ChangeRoot(".")])
 
     return Starter(prepare, tuple(arguments[1:]))
 
@@ -314,19 +295,8 @@ def paths_of(program: str, arguments: list[str]) -> list[str]:
     return arguments
 
 
-PROGRAMS: dict[str, Callable[[ScriptCalls, list[str]], int]] = {
-    **CALLS,
-    **FILE_COMMANDS,
-    "mkdir": mkdir,
-    "mount": mount,
-    "mountpoint": mountpoint,
-    "pivot_root": pivot_root,
-    "rmdir": rmdir,
-    "umount": umount,
-}
+_PROGRAMS = (mkdir, mount, mountpoint, pivot_root, rmdir, umount)
+PROGRAMS: dict[str, Program] = {**CALLS, **FILE_COMMANDS, **{program.__name__: program for program in _PROGRAMS}}
 STARTERS: dict[str, Callable[[ScriptCalls, list[str]], Starter]] = {
-    "chroot": chroot,
-    "nsenter": nsenter,
-    "switch_root": switch_root,
-    "unshare": unshare,
+    starter.__name__: starter for starter in (chroot, nsenter, switch_root, unshare)
 }

@@ -7,27 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import PlainValidator, WithJsonSchema, model_validator
 
+from mountplan.planner.language import field_types as t
 from mountplan.planner.language import values
-from mountplan.planner.language.field_types import (
-    AbsolutePath,
-    Attribute,
-    Content,
-    Device,
-    FilesystemType,
-    IdLine,
-    InnerPath,
-    Link,
-    LocalPath,
-    Mode,
-    Name,
-    OptionName,
-    OptionValue,
-    Owner,
-    PastedOptions,
-    Reference,
-    Source,
-    Word,
-)
 from mountplan.planner.language.mount_options import settled
 from mountplan.planner.language.path_models import (
     Bound,
@@ -53,13 +34,13 @@ class IdMap(SpecTable):
 
     CALLED = "idmap"
 
-    uids: list[IdLine] = required(
+    uids: list[t.IdLine] = required(
         "Lines of [first user id in the filesystem, first one seen through the mount, count].",
         [[0, 100000, 65536]],
         min_length=1,
         max_length=340,
     )
-    gids: list[IdLine] = required(
+    gids: list[t.IdLine] = required(
         "Lines of [first group id in the filesystem, first one seen through the mount, count].",
         [[0, 100000, 65536]],
         min_length=1,
@@ -82,20 +63,20 @@ class FileEntry(SpecTable):
     CALLED = "[[mount.file]]"
     KINDS: ClassVar[tuple[str, ...]] = ("content", "source", "symlink", "directory", "fifo", "socket", "device")
 
-    path: InnerPath = required(
+    path: t.InnerPath = required(
         "Where it is, counted from the root of the mount; missing directories are made.", "etc/motd"
     )
-    content: Content | None = key("What is in the file.", "hello\n")
-    source: AbsolutePath | None = key("A file of the host whose content is copied.", "/etc/hosts")
-    symlink: Link | None = key("Make a symlink, which points to this.", "usr/bin")
+    content: t.Content | None = key("What is in the file.", "hello\n")
+    source: t.AbsolutePath | None = key("A file of the host whose content is copied.", "/etc/hosts")
+    symlink: t.Link | None = key("Make a symlink, which points to this.", "usr/bin")
     directory: bool = flag("Make a directory.")
     fifo: bool = flag("Make a named pipe.")
     socket: bool = flag("Make a socket, on which no process listens.")
-    device: Device | None = key("Make a device node: c or b (character or block), major and minor number.", "c:1:3")
+    device: t.Device | None = key("Make a device node: c or b (character or block), major and minor number.", "c:1:3")
     parameters: bool = flag("Parameters are replaced in content as well.")
-    mode: Mode | None = key("Permissions, as octal digits in a string.", "0644")
-    uid: Owner | None = key("The number of the user who owns it.", 1000)
-    gid: Owner | None = key("The number of the group that owns it.", 1000)
+    mode: t.Mode | None = key("Permissions, as octal digits in a string.", "0644")
+    uid: t.Owner | None = key("The number of the user who owns it.", 1000)
+    gid: t.Owner | None = key("The number of the group that owns it.", 1000)
 
     if TYPE_CHECKING:
 
@@ -153,25 +134,25 @@ class Mount(SpecTable):
 
     CALLED = "[[mount]]"
 
-    target: AbsolutePath | None = key(
+    target: t.AbsolutePath | None = key(
         "Where it is mounted. Without it the mount stands nowhere, and others are made from it.", "/srv/data"
     )
-    id: Name | None = key("A name by which others can refer to it.", "data")
-    parent: Reference | None = key(
+    id: t.Name | None = key("A name by which others can refer to it.", "data")
+    parent: t.Reference | None = key(
         "The id of the mount that it is mounted on, if that is covered; target is then read within it.", "below"
     )
-    type: FilesystemType | None = key("Make a filesystem of this type; /proc/filesystems has the list.", "tmpfs")
-    source: Source | None = key(
+    type: t.FilesystemType | None = key("Make a filesystem of this type; /proc/filesystems has the list.", "tmpfs")
+    source: t.Source | None = key(
         "The name that the kernel shows as the filesystem's source; the type, if it is left out.", "scratch"
     )
-    options: dict[OptionName, OptionValue] = keyed(
+    options: dict[t.OptionName, t.OptionValue] = keyed(
         "Options of the filesystem (the superblock); true for an option without a value.", {"size": "16m"}
     )
-    mount_options: PastedOptions | None = key(
+    mount_options: t.PastedOptions | None = key(
         "Attributes and options in one text, as mount(8) has them; a comma in quotes is no border.",
         "ro,nosuid,size=16m",
     )
-    contents: LocalPath | None = key(
+    contents: t.LocalPath | None = key(
         "A directory whose tree is copied into the new filesystem, with owners, modes, times and all else; "
         "a relative path counts from the directory of the spec.",
         "shop.contents/1",
@@ -198,7 +179,7 @@ class Mount(SpecTable):
         "follow",
         default="error",
     )
-    attributes: list[Attribute] = listed(
+    attributes: list[t.Attribute] = listed(
         "What is set or cleared on this mount, as mount(8) names it.", ["ro", "nosuid"]
     )
     recursive_attributes: bool = flag("The attributes go for what a recursive bind brings along as well.", default=True)
@@ -210,8 +191,8 @@ class Mount(SpecTable):
         "what it is bound from.",
         {"uids": [[0, 100000, 65536]], "gids": [[0, 100000, 65536]]},
     )
-    peer_group: Reference | None = key("Shared: events travel between all mounts with this peer group.", "data")
-    master: Reference | None = key(
+    peer_group: t.Reference | None = key("Shared: events travel between all mounts with this peer group.", "data")
+    master: t.Reference | None = key(
         "Slave: events come in from this peer group. Those of peer_group's master need not be repeated.", "feed"
     )
     locked: Locked = flag(
@@ -222,7 +203,7 @@ class Mount(SpecTable):
     mask: list[Hidden] = listed("Paths inside this mount that are hidden behind something empty.", ["proc/kcore"])
     readonly: list[Hidden] = listed("Paths inside this mount that are read-only.", ["sys", "sysrq-trigger"])
     optional: bool = flag("It is left out, and told, where the host does not have the path that it takes.")
-    unsupported: Word | None = key(
+    unsupported: t.Word | None = key(
         "Why this mount cannot be built: it is left out, with all that stands on it. Captures write it.",
         "a filesystem that only its own program can mount",
     )

@@ -13,19 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainValidator, ValidationError
 
 from mountplan.planner.errors import Mistake, SpecError, SpecRef
+from mountplan.planner.language import field_types as t
 from mountplan.planner.language import values
-from mountplan.planner.language.field_types import (
-    AbsolutePath,
-    Argument,
-    Capability,
-    Content,
-    Hostname,
-    LocalPath,
-    Name,
-    Presets,
-    Variable,
-    Word,
-)
 from mountplan.planner.language.locate import Places
 from mountplan.planner.language.mount_models import Mount
 from mountplan.planner.language.namespace_models import (
@@ -68,13 +57,13 @@ class Run(SpecTable):
 
     CALLED = "[run]"
 
-    command: list[Argument] = listed("The program and its arguments.", ["python3", "-c", "print('hi')"])
-    environment: dict[Variable, Argument] = keyed("Environment variables to set.", {"LANG": "C.UTF-8"})
+    command: list[t.Argument] = listed("The program and its arguments.", ["python3", "-c", "print('hi')"])
+    environment: dict[t.Variable, t.Argument] = keyed("Environment variables to set.", {"LANG": "C.UTF-8"})
     clear_environment: bool = flag("Start from an empty environment, not from the caller's.")
-    cwd: AbsolutePath | None = key("The directory to start in; / if missing.", "/srv")
-    hostname: Hostname | None = key("The host name to set (needs unshare uts).", "shop")
+    cwd: t.AbsolutePath | None = key("The directory to start in; / if missing.", "/srv")
+    hostname: t.Hostname | None = key("The host name to set (needs unshare uts).", "shop")
     unshare: list[NamespaceKind] = listed("Namespaces of its own besides the mount namespace.", ["pid", "ipc", "uts"])
-    capabilities: list[Capability] | None = key(
+    capabilities: list[t.Capability] | None = key(
         "The capabilities to keep; all others are dropped.", ["CAP_NET_BIND_SERVICE"]
     )
     parameters: bool = flag("Parameters are replaced in command and environment as well.")
@@ -102,9 +91,9 @@ class Parameter(SpecTable):
 
     CALLED = "a parameter"
 
-    env: Variable | None = key("The environment variable that it is taken from.", "HOME")
-    default: Content | None = key("What it is if nothing else is said.", "/root")
-    description: Word | None = key("What it is for.", "where the user's files are")
+    env: t.Variable | None = key("The environment variable that it is taken from.", "HOME")
+    default: t.Content | None = key("What it is if nothing else is said.", "/root")
+    description: t.Word | None = key("What it is for.", "where the user's files are")
 
     if TYPE_CHECKING:
 
@@ -123,20 +112,20 @@ class Spec(SpecTable):
     CALLED = "a spec"
 
     format: Literal[1] = required("The version of the language.", FORMAT)
-    name: Name | None = key("What the tree is called.", "shop")
-    include: list[LocalPath] = listed(
+    name: t.Name | None = key("What the tree is called.", "shop")
+    include: list[t.LocalPath] = listed(
         "Other specs that belong to this one; a relative path counts from the directory of the spec.", ["base.toml"]
     )
-    parameters: dict[Name, ParameterValue] = keyed(
+    parameters: dict[t.Name, ParameterValue] = keyed(
         "What texts in the spec name as ${NAME}: a value, or where it is from.",
         {"home": {"env": "HOME", "default": "/root"}},
     )
     root: Literal["inherit", "new"] | None = key(
         "A copy of the host's tree, or a root of its own; without it, a mount on / makes a new root.", "inherit"
     )
-    preset: Presets = preset_field()
+    preset: t.Presets = preset_field()
     propagation: InheritedSharing = propagation_field()
-    peer_group: dict[Name, PeerGroup] = keyed(
+    peer_group: dict[t.Name, PeerGroup] = keyed(
         "The sharing groups with a master, or of the host.", {"feed": {"host": "/srv/feed"}}
     )
     remove: list[InheritedRemoval] = removals_field()

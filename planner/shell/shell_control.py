@@ -13,6 +13,7 @@ from mountplan.planner.commands.actions import End, Fork, MakeFile
 from mountplan.planner.commands.quiet_commands import QUIET
 from mountplan.planner.commands.script_commands import FAILED
 from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell import shell_syntax as s
 from mountplan.planner.shell.conditions import Unknown
 from mountplan.planner.shell.shell_finders import ShellFinders
 from mountplan.planner.shell.shell_reading import parse_script
@@ -25,25 +26,6 @@ from mountplan.planner.shell.shell_state import (
     ShellInput,
     ShellOutput,
     Stopped,
-)
-from mountplan.planner.shell.shell_syntax import (
-    MOST_NESTED,
-    Case,
-    Command,
-    For,
-    Function,
-    Group,
-    If,
-    Negated,
-    NotFollowed,
-    Pipeline,
-    Redirection,
-    ScriptError,
-    Simple,
-    Substitution,
-    Test,
-    Text,
-    While,
 )
 from mountplan.planner.shell.shell_words import expression_text, fields, pattern, pattern_text, text_of
 
@@ -63,20 +45,20 @@ class ShellControl(ShellFinders):
         commands = (*(command for command, _ in self.answers.outputs), *self.answers.failing)
         return tuple(one for one in commands if one not in self.answered)
 
-    def output(self, substitution: Substitution) -> str:
+    def output(self, substitution: s.Substitution) -> str:
         return self.written_by(substitution).replace("\0", "")
 
-    def written_by(self, substitution: Substitution) -> str:
+    def written_by(self, substitution: s.Substitution) -> str:
         """What the commands write, in a process of their own."""
         one = substitution.commands[0] if len(substitution.commands) == 1 else None
-        answered = self._answer(substitution.text, whole=not isinstance(one, Simple))
+        answered = self._answer(substitution.text, whole=not isinstance(one, s.Simple))
         if answered is not None:
             self.context.status = answered[1]
             return answered[0]
         written = ShellOutput(wanted=True)
         self.writing.append(written)
         try:
-            if any(isinstance(one, Simple) and not one.background for one in substitution.commands) and all(
+            if any(isinstance(one, s.Simple) and not one.background for one in substitution.commands) and all(
                 _plain_name(one) in self._writers for one in substitution.commands
             ):
                 status = self.run(substitution.commands, ends=False)  # no process makes a difference
@@ -111,10 +93,10 @@ class ShellControl(ShellFinders):
             finally:
                 if file:
                     self.mistakes[before:] = [
-                        ScriptError(one.line, f"in {file}: {one.what}", one.remedy) for one in self.mistakes[before:]
+                        s.ScriptError(one.line, f"in {file}: {one.what}", one.remedy) for one in self.mistakes[before:]
                     ]
 
-    def run(self, commands: tuple[Command, ...], *, ends: bool = False) -> int:
+    def run(self, commands: tuple[s.Command, ...], *, ends: bool = False) -> int:
         """Carry commands out one after the other; the status of the last. Raises ExitShell if the shell ends with one.
 
         With `ends` nothing comes after them, and the shell becomes what the last one is: so it is in every subshell.
@@ -144,12 +126,12 @@ class ShellControl(ShellFinders):
             except Asleep:
                 if at + 1 < len(commands):
                     what = "what follows `sleep` in the background is not followed"
-                    self.mistakes.append(ScriptError(commands[at + 1].line, what, "let `sleep` be the last"))
+                    self.mistakes.append(s.ScriptError(commands[at + 1].line, what, "let `sleep` be the last"))
                 raise
             finally:
                 context.tested, context.asked = before
             self.context.status = status
-            if isinstance(command, Simple):
+            if isinstance(command, s.Simple):
                 self.context.piped = ()
         return status
 
@@ -172,12 +154,11 @@ class ShellControl(ShellFinders):
         self.calls.process = self.context.process
         self.count += 1
         if self.count > MOST_COMMANDS:
-            self.mistakes.append(
-                ScriptError(line, f"the script comes to more than {MOST_COMMANDS:,} commands", "let loops end earlier")
-            )
+            what = f"the script comes to more than {MOST_COMMANDS:,} commands"
+            self.mistakes.append(s.ScriptError(line, what, "let loops end earlier"))
             raise Stopped
 
-    def _whole(self, command: Command, *, stays: bool, follower: Command | None) -> int:
+    def _whole(self, command: s.Command, *, stays: bool, follower: s.Command | None) -> int:
         try:
             return self._one(command, stays=stays)
         except Unknown as error:
@@ -189,17 +170,17 @@ class ShellControl(ShellFinders):
         return FAILED
 
     def _mistake(self, line: int, error: Unusable) -> None:
-        self.mistakes.append(ScriptError(line, error.what, error.remedy))
+        self.mistakes.append(s.ScriptError(line, error.what, error.remedy))
         if self.context.asked:
             raise Stopped
 
-    def _one(self, command: Command, *, stays: bool) -> int:
+    def _one(self, command: s.Command, *, stays: bool) -> int:
         if command.background:
             with self._deeper():
                 return self._in_background(command)
-        if isinstance(command, Simple):
+        if isinstance(command, s.Simple):
             return self._simple(command, stays=stays)
-        if isinstance(command, NotFollowed):
+        if isinstance(command, s.NotFollowed):
             self._mistake(command.line, Unusable(command.what, command.remedy))
             if command.ends:
                 raise Stopped
@@ -207,28 +188,28 @@ class ShellControl(ShellFinders):
         with self._deeper():
             return self._redirected(command.redirections, lambda: self._compound(command, stays=stays))
 
-    def _compound(self, command: Command, *, stays: bool) -> int:
+    def _compound(self, command: s.Command, *, stays: bool) -> int:
         match command:
-            case Group():
+            case s.Group():
                 if not command.subshell or stays:
                     return self.run(command.commands, ends=stays)
                 return self._in_child(self.context.subshell, lambda: self.run(command.commands, ends=True))
-            case Negated():
+            case s.Negated():
                 with self._asking():
                     return 0 if self._one(command.command, stays=False) else FAILED
-            case If():
+            case s.If():
                 for condition, body in command.branches:
                     with self._asking():
                         status = self.run(condition)
                     if not status:
                         return self.run(body)
                 return self.run(command.otherwise)
-            case For():
+            case s.For():
                 words = self.context.arguments if command.words is None else fields(command.words, self)
                 return self._loop(({command.name: word} for word in list(words)), command.body)
-            case While():
+            case s.While():
                 return self._loop(self._rounds(command), command.body)
-            case Case():
+            case s.Case():
                 value = text_of(command.word, self)
                 status, falls = 0, False
                 for item in command.items:
@@ -238,12 +219,12 @@ class ShellControl(ShellFinders):
                             return status
                         falls = item.end == ";&"
                 return status
-            case Function():
+            case s.Function():
                 self.context.functions[command.name] = command.body
                 return 0
-            case Pipeline():
+            case s.Pipeline():
                 return self._pipeline(command)
-            case Test():
+            case s.Test():
                 self.doubt = ""
                 words = [text_of(one, self) for one in command.words]
                 for at, word in enumerate(command.words):
@@ -265,7 +246,7 @@ class ShellControl(ShellFinders):
         finally:
             context.tested, context.asked = before
 
-    def _rounds(self, command: While) -> Iterator[dict[str, str]]:
+    def _rounds(self, command: s.While) -> Iterator[dict[str, str]]:
         while True:
             with self._asking():
                 status = self.run(command.condition)
@@ -273,7 +254,7 @@ class ShellControl(ShellFinders):
                 return
             yield {}
 
-    def _loop(self, rounds: Iterable[dict[str, str]], body: tuple[Command, ...]) -> int:
+    def _loop(self, rounds: Iterable[dict[str, str]], body: tuple[s.Command, ...]) -> int:
         status = 0
         context = self.context
         context.loops += 1
@@ -292,7 +273,7 @@ class ShellControl(ShellFinders):
             context.loops -= 1
         return status
 
-    def _pipeline(self, command: Pipeline) -> int:
+    def _pipeline(self, command: s.Pipeline) -> int:
         """Each part in a process of its own; what one writes, the next one reads."""
         status = failed = 0
         passed, typed = self.context.input, self.context.typed
@@ -301,7 +282,7 @@ class ShellControl(ShellFinders):
             last = at + 1 == len(command.commands)
             written = ShellOutput(wanted=False)
 
-            def run(part: Command = part, given: ShellInput | None = passed, typed: bool = typed) -> int:
+            def run(part: s.Command = part, given: ShellInput | None = passed, typed: bool = typed) -> int:
                 self.context.input, self.context.typed = given, typed
                 return self._apart(part, lambda: self.run((part,), ends=True))
 
@@ -323,7 +304,7 @@ class ShellControl(ShellFinders):
         self.context.piped = tuple(statuses)
         return failed if "pipefail" in self.context.options else status
 
-    def _simple(self, command: Simple, *, stays: bool = False) -> int:
+    def _simple(self, command: s.Simple, *, stays: bool = False) -> int:
         """With `stays` the process that carries it out is not that of the shell, and may become what the command is."""
         context = self.context
         context.status, before_status = 0 if not command.words else context.status, context.status
@@ -339,7 +320,7 @@ class ShellControl(ShellFinders):
                 assigned[one.name] = text
         if not words:
             self.doubt = ""
-            asked = any(isinstance(part, Substitution) for one in command.assignments for part in one.word)
+            asked = any(isinstance(part, s.Substitution) for one in command.assignments for part in one.word)
             status = context.status if asked else 0
             return self._redirected(command.redirections, lambda: status)
         before = {name: context.variables.get(name) for name in assigned}
@@ -354,7 +335,7 @@ class ShellControl(ShellFinders):
             context.exported -= exported
             self.set_back(context, before)
 
-    def _redirected(self, redirections: tuple[Redirection, ...], run: Callable[[], int]) -> int:
+    def _redirected(self, redirections: tuple[s.Redirection, ...], run: Callable[[], int]) -> int:
         """Files that are written to come to be, with what commands write there as far as it is known."""
         if not redirections:
             return run()
@@ -376,7 +357,7 @@ class ShellControl(ShellFinders):
             self.flush(files)
             del self.files[len(self.files) - len(files) :]
 
-    def _redirect(self, redirections: tuple[Redirection, ...], files: list[tuple[str, ShellOutput]]) -> bool:
+    def _redirect(self, redirections: tuple[s.Redirection, ...], files: list[tuple[str, ShellOutput]]) -> bool:
         """Where the shell reads from and writes to by now; whether all that could be opened. `files` are written."""
         context = self.context
         outputs = dict(context.outputs)
@@ -387,7 +368,7 @@ class ShellControl(ShellFinders):
             first = one.word[0] if one.word else None
             text = (
                 self.written_by(first)
-                if one.operator == "<(" and isinstance(first, Substitution)
+                if one.operator == "<(" and isinstance(first, s.Substitution)
                 else text_of(one.word, self)
             )
             of = str(one.of)
@@ -450,7 +431,7 @@ class ShellControl(ShellFinders):
         self.files.append((name, output))
         return output
 
-    def _opened(self, redirections: tuple[Redirection, ...]) -> int:
+    def _opened(self, redirections: tuple[s.Redirection, ...]) -> int:
         """`exec` with nothing but redirections: from here on, the shell reads from there and writes there."""
         if self.context.redirects:
             raise Unusable("`exec` in a command that is redirected itself is not followed", "write it apart")
@@ -462,7 +443,7 @@ class ShellControl(ShellFinders):
         del self.files[len(self.files) - len(files) :]
         return 0
 
-    def _in_background(self, command: Command) -> int:
+    def _in_background(self, command: s.Command) -> int:
         starter = self.context
         depth = len(self.stack)
         writing, errors = list(self.writing), list(self.errors)
@@ -470,7 +451,7 @@ class ShellControl(ShellFinders):
         self.stack.append(starter.subshell(child))
         self.in_background += 1
         plain = command._replace(background=False, joint=";")
-        whole = plain._replace(subshell=True) if isinstance(plain, Group) else plain
+        whole = plain._replace(subshell=True) if isinstance(plain, s.Group) else plain
         self.statuses[child] = 0
         try:
             self.statuses[child] = self._to_the_end(lambda: self._apart(whole, lambda: self._one(whole, stays=True)))
@@ -485,10 +466,10 @@ class ShellControl(ShellFinders):
         starter.background = child
         return 0
 
-    def _apart(self, command: Command, run: Callable[[], int]) -> int:
+    def _apart(self, command: s.Command, run: Callable[[], int]) -> int:
         """A process of its own by where it stands: bash forgets what loops and conditions have trapped there."""
         status = run()
-        if isinstance(command, If | Case | For | While) and not self.context.is_sh:
+        if isinstance(command, s.If | s.Case | s.For | s.While) and not self.context.is_sh:
             self.context.trapped = ""
         return status
 
@@ -531,8 +512,8 @@ class ShellControl(ShellFinders):
 
     @contextmanager
     def _deeper(self) -> Iterator[None]:
-        if self.depth >= MOST_NESTED:
-            raise Unusable(f"commands and shells are nested more than {MOST_NESTED} deep", "nest fewer")
+        if self.depth >= s.MOST_NESTED:
+            raise Unusable(f"commands and shells are nested more than {s.MOST_NESTED} deep", "nest fewer")
         self.depth += 1
         try:
             yield
@@ -556,16 +537,16 @@ class ShellControl(ShellFinders):
             self._leave()
 
 
-def _is_exempt(command: Command) -> bool:
+def _is_exempt(command: s.Command) -> bool:
     """Whether its status says nothing that the commands in it have not said before (`set -e`)."""
-    if isinstance(command, Group):
+    if isinstance(command, s.Group):
         return not command.subshell
-    return isinstance(command, Negated | If | For | While | Case | Function)
+    return isinstance(command, s.Negated | s.If | s.For | s.While | s.Case | s.Function)
 
 
-def _plain_name(command: Command) -> str:
+def _plain_name(command: s.Command) -> str:
     """The name of a simple command, if it is written out; "" if not."""
-    if not isinstance(command, Simple) or not command.words or len(command.words[0]) != 1:
+    if not isinstance(command, s.Simple) or not command.words or len(command.words[0]) != 1:
         return ""
     first = command.words[0][0]
-    return first.text if isinstance(first, Text) else ""
+    return first.text if isinstance(first, s.Text) else ""
