@@ -152,7 +152,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _refused(what: str, error: OSError) -> KeepRefused:
     call = function_of(error).partition(" ")[0]
-    meaning, remedy = explain("", error.errno or 0, call)
+    meaning, remedy = explain("keep", error.errno or 0, call)
     return KeepRefused(f"cannot {what} the journal of a change: {call}{call and ': '}{meaning}", remedy)
 
 

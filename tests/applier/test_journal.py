@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from mountplan.applier.change.journal import Journal, JournalEntry
+from mountplan.planner.errors import KeepRefused
+from tests.hosts import InHost, mount
 
 
 @pytest.fixture
@@ -44,6 +46,20 @@ def test_what_was_created_and_is_not_locked_yet_may_be_removed_and_is_created_an
     found = journal().find()
     assert found is not None
     assert found.under_way
+
+
+@pytest.mark.needs_kernel("userns")
+def test_a_full_disk_is_told_as_what_it_is(in_host: InHost) -> None:
+    """A journal takes no mounts: fs.mount-max has nothing to do with it."""
+
+    def script() -> str:
+        mount("small", "/srv", "tmpfs", data="size=4k")
+        directory = os.open("/srv", os.O_RDONLY)
+        with closing(Journal(directory, "journal")) as full, pytest.raises(KeepRefused) as refused:
+            full.write("x" * 8192, "")
+        return str(refused.value)
+
+    assert "make room" in in_host(script, identity="userns")
 
 
 def test_what_was_interrupted_is_found_by_one_command_only(journal: Callable[[], Journal]) -> None:
