@@ -75,7 +75,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.planning_timeout import PlanningTimeout
     from mountplan.cli.sign_of_life import sign_of_life
 
-    with PlanningTimeout(args.timeout), sign_of_life("planning", output):
+    with PlanningTimeout(args.timeout, output), sign_of_life("planning", output):
         settings, cache = settings_of(args), not args.no_cache
         if args.forget:
             planned = Planned(plan_from(args.spec, settings, cache=cache))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import _thread  # threading would cost start-up time
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from mountplan.applier.observe import asked
 from mountplan.planner.characters import visible
+
+if TYPE_CHECKING:
+    from mountplan.cli.output import Output
 
 
 class PlanningTimeout:
@@ -17,8 +21,8 @@ class PlanningTimeout:
     when the block is left: what comes then must be the only one.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, output: Output) -> None:
+        self._seconds, self._output = seconds, output
         self._left, self._gone = _thread.allocate_lock(), _thread.allocate_lock()
 
     def __enter__(self) -> None:
@@ -41,12 +45,13 @@ class PlanningTimeout:
     def _watch(self) -> None:
         if not self._left.acquire(timeout=self._seconds):
             waited_for = visible(asked.waited_for())
-            sys.stderr.write(
-                f"mountplan: cannot plan: not done after {self._seconds:g} seconds"
-                f"{waited_for and '; it waits for '}{waited_for}\n"
-                f"  remedy: look for {waited_for and 'what is behind that, or for '}what keeps the machine busy;"
-                " --timeout SECONDS gives it more time\n"
-            )
+            message = f"cannot plan: not done after {self._seconds:g} seconds"
+            message += waited_for and f"; it waits for {waited_for}"
+            remedy = f"look for {waited_for and 'what is behind that, or for '}what keeps the machine busy;"
+            remedy += " --timeout SECONDS gives it more time"
+            data = {"code": "planning-timeout", "exit_status": 3, "message": message, "remedy": remedy}
+            self._output.error(f"mountplan: {message}\n  remedy: {remedy}\n", data)
+            sys.stdout.flush()
             sys.stderr.flush()
             os._exit(3)
         self._gone.release()

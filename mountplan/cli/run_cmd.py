@@ -67,7 +67,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     from mountplan.cli.sign_of_life import sign_of_life
 
     check_place(args, args.spec)
-    with PlanningTimeout(args.timeout), sign_of_life("planning", output):
+    with PlanningTimeout(args.timeout, output), sign_of_life("planning", output):
         made = args.made = plan_from(args.spec, settings_of(args), cache=not args.no_cache)
     names = [namespace.name for namespace in made.expected.namespaces]
     if args.namespace and args.namespace not in names:

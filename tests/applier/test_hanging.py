@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from mountplan.applier.build.execute import execute, is_foreign
 from mountplan.applier.observe.asked import asking
 from mountplan.applier.sys.report import Reporter
 from mountplan.cli import main
+from mountplan.cli.output import Output
 from mountplan.cli.planning_timeout import PlanningTimeout
 from mountplan.planner.errors import StepRefused
 from mountplan.planner.plan.planfile import dump_plan
@@ -128,6 +130,8 @@ def test_a_host_path_that_does_not_answer_ends_planning_and_building(in_host: In
         status, said = run("apply", "--timeout", "0.5", "/mnt/spec.toml")
         words = "cannot plan: not done after 0.5 seconds; it waits for the host path '/mnt/mute/sub'\n"
         assert (3, True) == (status, words in said), said
+        status, said = run("run", "--timeout", "0.5", "--json", "/mnt/spec.toml", "--", "true")
+        assert (3, words.strip()) == (status, json.loads(said)["error"]["message"])
         status, said = run("run", "--timeout", "0.5", "/mnt/plan.json", "--", "true")
         assert (3, True) == (status, "clone /dir from the host's /mnt/mute/sub: " in said), said
         assert "mount[1]: step " in said
@@ -150,7 +154,7 @@ def test_planning_that_takes_too_long_blames_what_it_waits_for_and_nothing_else(
         try:
             os.dup2(writer, 2)
             sys.stderr = os.fdopen(2, "w")
-            with PlanningTimeout(0.1), asking(what) if what else nullcontext():
+            with PlanningTimeout(0.1, Output()), asking(what) if what else nullcontext():
                 time.sleep(60)
         finally:
             os._exit(99)
