@@ -7,7 +7,7 @@ the tree (planner/tables/mounttree.py), and names are made of paths.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES, TIMES, parse_shown
@@ -154,7 +154,8 @@ class _Capture:
                 self._caution_of_other_source(mount, source)
         self.cautions += find_files(self.trees, self.superblocks, self.overlays, self.facts, self.where)
         self._name()
-        spaces = tuple(self._namespace(space) for space in range(len(self.lives)))
+        wholes = self._wholes()
+        spaces = tuple(self._namespace(space, wholes) for space in range(len(self.lives)))
         shown = {of(one.fstype).shows for one in self.superblocks.values() if one.how == "made"}
         needed = tuple(kind for kind in unshare if kind in shown)
         return fold(Captured(name, self.sharing.groups, spaces, needed, tuple(self.cautions)), self.trees, self.host)
@@ -342,12 +343,16 @@ class _Capture:
             elif len(one.mounts) > 1:
                 self.renamed_ids[one.mounts[0]] = self.ids[one.maker]
 
-    def _namespace(self, space: int) -> CapturedNamespace:
-        tree = self.trees[space]
+    def _wholes(self) -> dict[_Mount, list[FoundSuperblock]]:
+        """The filesystems that are made and stand nowhere, by the mount before which they are written."""
         wholes: dict[_Mount, list[FoundSuperblock]] = {}
         for superblock in self.superblocks.values():
             if superblock.maker is None and superblock.how == "made":
                 wholes.setdefault(superblock.needed_by or superblock.mounts[0], []).append(superblock)
+        return wholes
+
+    def _namespace(self, space: int, wholes: Mapping[_Mount, list[FoundSuperblock]]) -> CapturedNamespace:
+        tree = self.trees[space]
         mounts = []
         for index, row in enumerate(tree.rows):
             if index in self.brought[space].rows:

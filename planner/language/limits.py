@@ -33,7 +33,7 @@ def path_too_long(path: str) -> TooLong | None:
         return TooLong(f"is {whole:,} bytes long", f"shorten it: the kernel takes no path of more than {PATH} bytes")
     if whole <= NAME:
         return None
-    longest = max(map(size, path.split("/")))
+    longest = max(map(len if path.isascii() else size, path.split("/")))
     if longest > NAME:
         return TooLong(
             f"has a name of {longest} bytes in it", f"shorten it: the kernel takes no name of more than {NAME} bytes"

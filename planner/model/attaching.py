@@ -53,7 +53,7 @@ def attach_tree(
     moving = source.parent is not None
     namespace = parent.namespace
     assert namespace is not None
-    tree = source.tree()
+    tree = [] if moving and not parent.shared else source.tree()  # it may be large, and is not asked for then
     if not moving:
         try:
             count(namespace, len(tree), mount_max)

@@ -254,8 +254,10 @@ class ModelMount:
         self.users = 0
         self.peak: tuple[int, ModelMount] = 0, self
 
-    # How often any mount has been detached. What is remembered of a stack holds until then: more may come on top of it.
+    # How often any mount has been detached, and one that covered another's root. What is remembered of a stack holds
+    # until the latter: more may come on top of it.
     detachings: ClassVar[int] = 0
+    uncoverings: ClassVar[int] = 0
 
     @property
     def superblock(self) -> Superblock:
@@ -297,12 +299,10 @@ class ModelMount:
         """What covers what covers... this mount's root; itself, if nothing does."""
         if self.cover is None:
             return self
-        detachings, mount = self.peak
-        if detachings != ModelMount.detachings:
-            mount = self
+        now, mount = ModelMount.uncoverings, self
         while mount.cover is not None:
-            mount = mount.cover
-        self.peak = ModelMount.detachings, mount
+            mount = mount.peak[1] if mount.peak[0] == now and mount.peak[1] is not mount else mount.cover
+        self.peak = now, mount
         return mount
 
     def peers(self) -> Iterator[ModelMount]:
@@ -397,6 +397,7 @@ def detach(mount: ModelMount) -> None:
     parent = mount.parent
     assert parent is not None
     ModelMount.detachings += 1
+    ModelMount.uncoverings += mount.mountpoint is parent.root
     if parent.cover is mount:
         parent.cover = None
     parent.children.pop(mount, None)

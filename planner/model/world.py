@@ -304,7 +304,8 @@ class World:
         detach(root_mount)
         attach(new_mount, parent, mountpoint)
         attach(root_mount, *old)
-        for one in self.processes:
+        own = 1 + (process.cwd[0] is root_mount)  # of its uses; with many namespaces there are many processes
+        for one in self.processes if root_mount.users > own else [process]:
             if one.root == before:
                 one.root = self._use(one.root, new)
             if one.cwd == before:
