@@ -245,9 +245,10 @@ def options_for(fstype: str, name: str, said: str) -> list[str]:
     return [] if "Bad value" in said or name in known else sorted(known)
 
 
-def option_refused(said: str, meant: str) -> tuple[str, str]:
+def option_refused(said: str, meant: str, value_meant: str) -> tuple[str, str]:
     """What is wrong with an option of which the kernel says this, and the remedy."""
-    remedy = f'did you mean "{meant}"?' if meant else "correct the option, or its value, or leave it out"
+    instead = value_meant if "Bad value" in said else ""
+    remedy = f'did you mean "{meant}"?' if meant else instead or "correct the option, or its value, or leave it out"
     return f"the filesystem does not take it: {said}", remedy
 
 

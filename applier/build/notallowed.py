@@ -13,6 +13,7 @@ from mountplan.applier.sys.refusal import explain, is_root
 from mountplan.planner.errors import Mistake
 from mountplan.planner.fstypes import of, option_refused, options_for
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.tables.options import value_meant
 
 # The copy that the kernel makes of a whole tree receives from it by itself.
 _INHERIT = 'let root = "inherit" with propagation = "slave" receive what the host mounts'
@@ -46,7 +47,7 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
     if case == "option":
         said, name = "; ".join(refusal.log) or os.strerror(number).lower(), details[0]
         meant = get_close_matches(name, options_for(step.fstype, name, said), n=1)
-        return (f"options.{name}", *option_refused(said, meant[0] if meant else ""))
+        return (f"options.{name}", *option_refused(said, meant[0] if meant else "", value_meant(name, details[1])))
     if case == "owner":
         return _owner(refusal, step)
     if case == "source":

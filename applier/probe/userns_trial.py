@@ -144,7 +144,7 @@ class _Trial:
             self.once("filesystem", self._mount, step.fstype)
             for key, value in step.options:
                 if key not in ("uid", "gid"):
-                    self.once("option", syscalls.try_option, step.fstype, key, value, details=(key,))
+                    self.once("option", syscalls.try_option, step.fstype, key, value, details=(key, str(value)))
             # The ids of owners are looked at when it is made.
             owners = [((key, value),) for key, value in step.options if key in ("uid", "gid")]
             self._whose(

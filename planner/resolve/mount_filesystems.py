@@ -132,6 +132,8 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
     if (fstype == "overlay") != bool(spec.layers):
         if spec.layers:
             wrong(f"{key}.layers", f'only type = "overlay" has layers, not "{fstype}"', 'write type = "overlay"')
+        elif "lowerdir" in spec.options:
+            options_of(draft, context)
         else:
             wrong(key, "an overlay needs layers", 'add layers = ["/top", "/below"], the topmost first')
         return

@@ -7,7 +7,7 @@ from mountplan.planner.language.fstab_words import DEVICE_TAGS, instead_of_optio
 from mountplan.planner.language.values import octal_meant, shown
 from mountplan.planner.resolve.draft import Context, Draft
 from mountplan.planner.tables.layerpath import OF_LAYERS
-from mountplan.planner.tables.options import OCTAL
+from mountplan.planner.tables.options import OCTAL, lower_and_data, value_meant
 
 Options = tuple[tuple[str, str | bool], ...]
 
@@ -73,7 +73,7 @@ def options_of(draft: Draft, context: Context) -> Options:
         instead = instead_of_option(name, value)
         if name in _FIELDS:
             what = f"{name} is not given as an option"
-            wrong(key + name, what, f"write {_FIELDS[name]} = ... on the mount")
+            wrong(key + name, what, f"write {_field_meant(name, value)} on the mount")
         elif value is False:
             remedy = "leave the option out, or name the one that undoes it"
             wrong(key + name, "false asks for nothing", remedy)
@@ -94,6 +94,15 @@ def options_of(draft: Draft, context: Context) -> Options:
     return tuple(pairs)
 
 
+def _field_meant(name: str, value: object) -> str:
+    """The field that stands for an option, as one would write it."""
+    if not isinstance(value, str):
+        return f"{_FIELDS[name]} = ..."
+    lower, data = lower_and_data([value]) if name == "lowerdir" else ([value], [])
+    words = f"[{', '.join(map(shown, lower))}]" if _FIELDS[name].endswith("layers") else shown(value)
+    return f"{_FIELDS[name]} = {words}" + (f" and data_layers = [{', '.join(map(shown, data))}]" if data else "")
+
+
 def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
     """Tell each that the kernel says this type does not take, or that it is known to take for nothing."""
     fstype = draft.spec.type or ""
@@ -107,4 +116,4 @@ def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
         said = context.host.refused_option(fstype, name, one)
         if said:
             close = context.closest(name, fstypes.options_for(fstype, name, said))
-            wrong(key + name, *fstypes.option_refused(said, close))
+            wrong(key + name, *fstypes.option_refused(said, close, value_meant(name, str(one))))

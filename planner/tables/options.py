@@ -16,6 +16,7 @@ _ESCAPED = regex(r"(?s)\\(.)")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _SIZES = frozenset({"size", "nr_blocks"})
 OCTAL = frozenset({"mode", "ptmxmode", "umask", "fmask", "dmask", "file_mode", "dir_mode"})
+_LIKELY_SIZE = regex(r"(?i)([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([kmgtp])(?:i?b)?")
 _NUMBERS = frozenset({"uid", "gid", "nr_inodes", "max"})
 
 _SAME: dict[tuple[str, str], str] = {
@@ -51,6 +52,26 @@ def _normal(name: str, value: str) -> str:
     except ValueError:
         pass
     return value
+
+
+def value_meant(name: str, value: str) -> str:
+    """What to write in place of a value that the kernel does not take; "" if no form of it is known here."""
+    if name in OCTAL:
+        return f'write octal digits in a string, such as {name} = "0755"'
+    if name in ("uid", "gid"):
+        return f"write a number; `getent {'passwd' if name == 'uid' else 'group'} NAME` has that of a name"
+    if name not in _SIZES and name != "nr_inodes":
+        return ""
+    likely = _LIKELY_SIZE.fullmatch(value)
+    such_as = _whole(likely[1], likely[2].lower()) if likely is not None else "16m"
+    return f'write digits, and k, m or g behind them: {name} = "{such_as}"{"?" if likely is not None else ", say"}'
+
+
+def _whole(number: str, unit: str) -> str:
+    """A size without a point: of 1.5g, 1536m."""
+    whole, point, _ = number.partition(".")
+    units = ["", *_UNITS]
+    return f"{round(float(number) * 1024)}{units[units.index(unit) - 1]}" if point else f"{whole}{unit}"
 
 
 def with_ids_inside(options: str, uids: IdLines, gids: IdLines) -> str:

@@ -258,7 +258,8 @@ def test_options_that_the_filesystem_does_not_take_are_told_in_its_words() -> No
         "mode": bad.format("mode"),
         "uid": bad.format("uid"),
     }
-    text = tmpfs("/a", 'options = { sise = "1m", mode = "0799", uid = -1 }')
+    host.refused_options |= {"size": bad.format("size"), "nr_inodes": bad.format("nr_inodes")}
+    text = tmpfs("/a", 'options = { sise = "1m", mode = "0799", uid = -1, size = "1.5 GiB", nr_inodes = "1x" }')
     found = api.check(f"format = 1\n{ROOT}{text}".encode(), "test.toml", host)
     assert [
         (
@@ -269,12 +270,22 @@ def test_options_that_the_filesystem_does_not_take_are_told_in_its_words() -> No
         (
             "mount[1].options.mode",
             "the filesystem does not take it: tmpfs: Bad value for 'mode'",
-            "correct the option, or its value, or leave it out",
+            'write octal digits in a string, such as mode = "0755"',
         ),
         (
             "mount[1].options.uid",
             "the filesystem does not take it: tmpfs: Bad value for 'uid'",
-            "correct the option, or its value, or leave it out",
+            "write a number; `getent passwd NAME` has that of a name",
+        ),
+        (
+            "mount[1].options.size",
+            "the filesystem does not take it: tmpfs: Bad value for 'size'",
+            'write digits, and k, m or g behind them: size = "1536m"?',
+        ),
+        (
+            "mount[1].options.nr_inodes",
+            "the filesystem does not take it: tmpfs: Bad value for 'nr_inodes'",
+            'write digits, and k, m or g behind them: nr_inodes = "16m", say',
         ),
     ] == [(one.ref.key, one.what, one.remedy) for one in found]
 

@@ -159,7 +159,7 @@ def test_a_wrong_name_is_told_with_its_place_and_a_remedy(text: str, key: str, w
             ROOT + tmpfs("/a", 'options = { source = "x" }'),
             "mount[1].options.source",
             "source is not given as an option",
-            "write source = ... on the mount",
+            'write source = "x" on the mount',
         ),
         one(
             "two mounts of the one mqueue with different options",

@@ -26,6 +26,13 @@ def upon(name: str, below: str) -> str:
             'add layers = ["/top", "/below"], the topmost first',
         ),
         one(
+            "layers as mount(8) has them",
+            ROOT + '[[mount]]\ntarget = "/a"\ntype = "overlay"\noptions = { lowerdir = "/usr:/etc::/data" }',
+            "mount[1].options.lowerdir",
+            "lowerdir is not given as an option",
+            'write layers = ["/usr", "/etc"] and data_layers = ["/data"] on the mount',
+        ),
+        one(
             "layers of something else",
             ROOT + tmpfs("/a", 'layers = ["/data/dir"]'),
             "mount[1].layers",
