@@ -90,7 +90,13 @@ def _difference(node: MakeNode, place: SeenAt, process: int, source: int) -> str
     try:
         with closing_fd(os.open("/", os.O_PATH | os.O_CLOEXEC)) as root:
             flags, inside = os.O_PATH | os.O_NOFOLLOW, _RESOLVE | abi.RESOLVE_NO_XDEV
-            with closing_fd(syscalls.openat2(root, os.fsencode(place.mountpoint), flags, _RESOLVE)) as mount:
+            try:
+                mount = syscalls.openat2(root, os.fsencode(place.mountpoint), flags, _RESOLVE)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR):  # what is mounted over it has no such directory
+                    return None
+                raise
+            with closing_fd(mount):
                 if syscalls.mount_id(mount, b"") != place.mount:
                     return None
                 with closing_fd(syscalls.openat2(mount, os.fsencode(place.path) or b".", flags, inside)) as fd:
