@@ -117,6 +117,14 @@ def _looks_with_children(forest: Forest, at: int) -> Hashable:
     return _looks(forest, at), frozenset(children)
 
 
+def _sourced_looks(forest: Forest, at: int) -> Hashable:
+    return forest.rows[at].source, _looks_with_children(forest, at)
+
+
+def _sourced_kind(forest: Forest, at: int) -> Hashable:
+    return forest.rows[at].source, _kind(forest, at)
+
+
 class Match(NamedTuple):
     """`pairs`: position in the first table -> position in the second; each is in it once at most."""
 
@@ -125,7 +133,7 @@ class Match(NamedTuple):
     pairs: dict[int, int]
 
 
-_LOOKS = (_looks_with_children, _looks, _kind)
+_LOOKS = (_sourced_looks, _sourced_kind, _looks_with_children, _looks, _kind)
 
 
 def match(first: MountTable, second: MountTable, *, devices: bool = False) -> Match:

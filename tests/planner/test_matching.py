@@ -52,3 +52,14 @@ def test_mounts_that_stand_on_each_other_in_a_circle_are_all_met() -> None:
     found = match(table, table)
     assert [0, 1, 2] == sorted(found.first.order())
     assert {0: 0, 1: 1, 2: 2} == found.pairs
+
+
+def test_a_mount_of_a_stack_is_known_by_its_source_though_something_stands_on_it_by_now() -> None:
+    """It was taken for the cover that was mounted on it, which had nothing on it either."""
+    root = MountRow(1, 0, "0:50", "/", "/", "rw", 0, 0, 0, False, "tmpfs", "tmpfs", "rw")
+    low, high, inner, cover = (
+        root._replace(mount_id=2 + at, parent_id=1 + at, mountpoint=path, source=source, device=f"0:{60 + at}")
+        for at, (path, source) in enumerate((("/s", "low"), ("/s", "high"), ("/s/in", "in"), ("/s", "cover")))
+    )
+    rows = root, low, high, inner, cover._replace(parent_id=high.mount_id)
+    assert {0: 0, 1: 1, 2: 2} == match(MountTable(rows[:3]), MountTable(rows)).pairs
