@@ -86,7 +86,9 @@ def check_name(name: str) -> str:
     what = f"{name!r} is no name to keep namespaces under" if name else "there is no name to keep the namespaces under"
     remedy = "a name has letters (a to z), digits, '_', '-' and '.', no '-' or '.' first, and at most 100 characters"
     if "/" in name:
-        remedy = "a name has no '/': NAME/NAMESPACE is for commands that take one namespace of a name"
+        remedy = (
+            f"name all of it, {name.partition('/')[0]}; enter, explain, graph and diff take one namespace of a name"
+        )
     if not name:
         remedy = 'write name = "..." at the top of the spec, or give one with --name'
     raise KeepRefused(what, remedy, 2)

@@ -48,6 +48,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     removed: list[str] = []
     problems: list[MountplanError] = []
     for name in wanted:
+        staying = _staying(name) if not output.quiet else ""
         try:
             with told_for_what_it_is(name, "rm"):
                 kept_changes.remove(name)
@@ -57,6 +58,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         removed.append(name)
         if not output.quiet and not output.as_json:
             output.result(f"Removed {visible(name)}\n")
+            output.note(staying)
     if output.as_json:
         from mountplan.planner.render.problems import error_data
 
@@ -67,3 +69,25 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if args.all and not wanted:
         output.note("Nothing is kept.\n")
     return problems[0].exit_status if problems else 0
+
+
+def _staying(name: str) -> str:
+    """A note of the processes that are in what a name keeps, and stay: what they use is busy until they have left."""
+    from mountplan.applier.keep import kept
+    from mountplan.applier.observe.mount_users import users_of
+    from mountplan.planner.render.words import listed
+
+    try:
+        with kept.opened(name) as found:
+            one = found.kept
+    except MountplanError:
+        return ""  # as the removal says
+    if any(space.kind == "pid" for space in one.namespaces):
+        return ""  # they end with it
+    users = {
+        user.pid: user.command for some in users_of([space.inode for space in one.mounts]).values() for user in some
+    }
+    if one.keeper is not None:
+        users.pop(one.keeper.pid, None)
+    words = listed([f"{command} ({pid})" for pid, command in sorted(users.items())])
+    return f"Still in {visible(name)}, whose mounts stay until they end: {visible(words)}\n" if users else ""

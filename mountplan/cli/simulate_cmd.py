@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from errno import ENOENT
 from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import add_all, add_kernel, add_set, settings_of
@@ -92,6 +93,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 1 if the kernel does otherwise; a command that fails, as it would in a shell, makes no difference."""
     from mountplan.cli.named_tables import rules_for
     from mountplan.inputs import refuse_one_stream_twice
+    from mountplan.planner.commands.actions import BindMount, MountNew
     from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.kernel_comparison import comparison_text
     from mountplan.planner.render.simulated import simulation_data, simulation_text
@@ -122,6 +124,10 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     )
     for unused in simulation.unasked:
         output.note(f"No command was asked for: {unused}\n")
+    if args.start is None and any(
+        one.errno == ENOENT and isinstance(one.action, MountNew | BindMount) for one in simulation.done
+    ):
+        output.note("The script begins with an empty tmpfs: make directories first, or begin elsewhere, with --from.\n")
     comparison = None
     if args.compare_kernel:
         from mountplan.rehearsing import compare_with_kernel

@@ -37,7 +37,8 @@ def _known_otherwise(name: str) -> str:
     from mountplan.operands import is_kept
 
     if is_kept(name):
-        return f"it is kept under this name, and `mountplan show {name}` shows it; or "
+        ways = f"`mountplan show {name}` shows it, `enter` goes into it, `capture` writes a spec of it"
+        return f"it is a kept name: {ways}; or "
     example = name.removesuffix(".toml").removeprefix("specs/")
     if example in examples():
         return f"`mountplan example {example} -o {example.rpartition('/')[2]}.toml` saves the example of this name; or "

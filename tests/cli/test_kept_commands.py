@@ -270,6 +270,27 @@ def test_rm_lets_go_what_it_can_and_tells_what_it_cannot(on_host: Callable[..., 
     assert Outcome(0, "", "Nothing is kept.\n") == none
 
 
+def test_rm_says_who_stays_in_what_it_lets_go(on_host: Callable[..., Any]) -> None:
+    """Images and devices stay busy until then, and nothing said why."""
+
+    def script() -> tuple[int, list[Outcome]]:
+        mountplan("apply", spec(programs()))
+        words = [sys.executable, "-m", "mountplan"]
+        with subprocess.Popen(
+            [*words, "enter", "programs", "--", "sh", "-c", "echo; read x"], stdin=-1, stdout=-1, cwd=CHECKOUT
+        ) as inside:
+            assert inside.stdout is not None and inside.stdout.readline()
+            done = [mountplan("rm", "programs")]
+        mountplan("apply", spec(programs()))
+        return inside.pid, [*done, mountplan("rm", "programs")]
+
+    pid, (used, unused) = on_host(script)
+    assert (
+        Outcome(0, "Removed programs\n", f"Still in programs, whose mounts stay until they end: sh ({pid})\n") == used
+    )
+    assert Outcome(0, "Removed programs\n", "") == unused
+
+
 def test_what_a_crash_has_left_is_told_when_it_is_cleaned(on_host: Callable[..., Any]) -> None:
     def script() -> list[Outcome]:
         mountplan("apply", spec())

@@ -63,6 +63,16 @@ peer group 2: /tmp/a, /mnt/a
     )
 
 
+def test_a_first_mount_on_a_directory_of_the_machine_is_told_what_the_model_begins_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = written(tmp_path, "mount -t tmpfs x /mnt")
+    assert 0 == main(["simulate", script])
+    assert "The script begins with an empty tmpfs" in capsys.readouterr().err
+    assert 0 == main(["simulate", "-q", script])
+    assert "" == capsys.readouterr().err
+
+
 def test_simulate_tells_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["simulate", "--json", written(tmp_path, TRAP)])
     data = json.loads(capsys.readouterr().out)
