@@ -104,22 +104,18 @@ class Attached:
 def of_kept(name: str) -> Attached:
     """All that is kept under a name. Raises NotKept or KeepRefused."""
     with kept.opened(name) as found:
-        own = sorted(
-            (one for one in found.kept.namespaces if one.kind in VISITED), key=lambda one: VISITED.index(one.kind)
-        )
+        own = [one for kind in VISITED for one in found.kept.namespaces if one.kind == kind]
         opened: list[int] = []
         try:
-            opened += [found.open(one) for one in own]
+            for one in own:
+                opened.append(found.open(one))
             subjects = kept.subjects(name)
         except BaseException:
             for fd in opened:
                 os.close(fd)
             raise
-    names = [one.name for one in found.kept.mounts]
-    spaces = tuple(
-        AttachedSpace(own_name, subject, tuple(opened)) for own_name, subject in zip(names, subjects, strict=True)
-    )
-    return Attached(name, spaces)
+    pairs = zip(found.kept.mounts, subjects, strict=True)
+    return Attached(name, tuple(AttachedSpace(one.name, subject, tuple(opened)) for one, subject in pairs))
 
 
 def of_running(pid: int) -> Attached:

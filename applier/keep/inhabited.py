@@ -9,7 +9,7 @@ from mountplan.applier.keep import kept
 from mountplan.applier.observe.inspect import ages
 from mountplan.applier.observe.locks import seen_locks
 from mountplan.applier.observe.observe import not_read, observe
-from mountplan.applier.observe.subjects import Subject, command_of
+from mountplan.applier.observe.subjects import command_of
 from mountplan.applier.observe.subjects import of_process as subject_of
 from mountplan.applier.observe.table_reader import TableReader
 from mountplan.applier.sys.closing import closing_fd
@@ -51,9 +51,8 @@ def of_process(pid: int, *, aged: bool = False, locked: bool = False) -> Inhabit
         with subject_of(pid) as subject:
             inode = os.fstat(subject.fd).st_ino
     name = HOST if inode == _namespace(1) else f"process {pid} ({command_of(pid)})"
-    return Inhabited(
-        name, inode, table, _ages_of_process(pid) if aged else {}, _locks_of_process(pid) if locked else None
-    )
+    known, locks = _ages_of_process(pid) if aged else {}, _locks_of_process(pid) if locked else None
+    return Inhabited(name, inode, table, known, locks)
 
 
 def _ages_of_process(pid: int) -> dict[int, int]:
@@ -89,7 +88,8 @@ def of_kept(
             label = subject.label if subject.label != HOST else f"name:{HOST}"
             found.append(Inhabited(label, os.fstat(subject.fd).st_ino, table, known, locks))
     finally:
-        _close(subjects)
+        for subject in subjects:
+            subject.close()
     return tuple(found)
 
 
@@ -145,11 +145,6 @@ def _is_of_want(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
-
-
-def _close(subjects: list[Subject]) -> None:
-    for subject in subjects:
-        subject.close()
 
 
 def _namespace(pid: int) -> int:

@@ -16,12 +16,13 @@ import sys
 from typing import NoReturn
 
 from mountplan.applier.keep.kept_record import Keeper
+from mountplan.applier.keep.store import refused_to_keep
 from mountplan.applier.keep.uptime import added
 from mountplan.applier.process.record_watch import new_watch, watch_record
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.channel import pipe
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of, in_words
+from mountplan.applier.sys.refusal import KernelRefusal, function_of, in_words
 from mountplan.planner.errors import KeepRefused
 from mountplan.planner.record import NamedTuple
 
@@ -92,9 +93,7 @@ def start_keeper(namespaces: tuple[int, ...], title: str) -> Started:
         os.close(leash)
         os.close(watch)
         if isinstance(error, OSError):
-            what, call = "cannot start a process that keeps the namespaces", function_of(error)
-            meaning, remedy = explain("fork", error.errno or 0, call)
-            raise KeepRefused(f"{what}: {call}{call and ': '}{meaning}", remedy) from None
+            raise refused_to_keep("cannot start a process that keeps the namespaces", error, "fork") from None
         raise
     finally:
         for fd in {told, tell, leash_end} - {-1}:

@@ -19,10 +19,10 @@ from mountplan.applier.keep.kept_record import (
     load_state,
     load_table,
 )
-from mountplan.applier.keep.store import ODD, Store, find_place, let_go, reading
+from mountplan.applier.keep.store import ODD, Store, find_place, let_go, reading, refused_to_keep
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of
+from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.errors import KeepRefused, NotKept, TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
 from mountplan.planner.names import IdMapping
@@ -44,13 +44,8 @@ class Opened:
 
     def __init__(self, kept: Kept, directory: int, process: int | None) -> None:
         self.kept = kept
-        self._directory = directory
+        self.directory = directory  # of the name; it is lent
         self._process = process  # the keeper's directory in /proc
-
-    @property
-    def directory(self) -> int:
-        """The directory of the name; it is lent."""
-        return self._directory
 
     def namespace(self, name: str = "") -> KeptNamespace:
         """The mount namespace `name`, or the first. Raises NotKept."""
@@ -63,11 +58,11 @@ class Opened:
 
     def let_go(self) -> None:
         """For who looks no more, and does not come back: opened() has no end then."""
-        let_go(self._directory)
+        let_go(self.directory)
 
     def open(self, one: KeptNamespace) -> int:
         """A descriptor of a namespace. Raises NotKept if it is gone, and KeepRefused if that cannot be told."""
-        base, flags = self._directory, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        base, flags = self.directory, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         if self._process is not None and "/" in one.source:
             # A link of /proc to the namespace itself, which is what it must be followed to.
             base, flags = self._process, os.O_RDONLY | os.O_CLOEXEC
@@ -133,7 +128,7 @@ class Opened:
         """
         file = IDS + file_of("mnt", one.name)
         try:
-            before = load_ids(read_file(self._directory, file))
+            before = load_ids(read_file(self.directory, file))
         except FileNotFoundError:  # kept by an earlier version
             before = frozenset()
         except (OSError, ValueError) as error:
@@ -165,7 +160,7 @@ class Opened:
 
     def _read(self, file: str) -> bytes:
         try:
-            return read_file(self._directory, file)
+            return read_file(self.directory, file)
         except OSError as error:
             raise _unreadable(self.kept.name, file, error) from None
 
@@ -175,11 +170,9 @@ def subjects(name: str) -> list[Subject]:
     from mountplan.applier.observe.subjects import Subject
 
     with opened(name) as found:
-        mounts = found.kept.mounts
         kinds = tuple(one.kind for one in found.kept.namespaces if one.kind in SHOWN_KINDS)
-        return [
-            Subject(one.name or name, f"{name}/{one.name}".rstrip("/"), found.open(one), kinds=kinds) for one in mounts
-        ]
+        labels = ((one, f"{name}/{one.name}" if one.name else name) for one in found.kept.mounts)
+        return [Subject(one.name or name, label, found.open(one), kinds=kinds) for one, label in labels]
 
 
 def read_whole(label: str, namespace: int, reader: TableReader | None = None) -> Whole:
@@ -266,10 +259,8 @@ def opened(name: str) -> Iterator[Opened]:
         if kept.keeper is not None:
             process = open_keeper(kept.keeper)
             if process is None:
-                raise NotKept(
-                    f"{name}: the process that kept the namespaces, {kept.keeper.pid}, has ended, and they with it",
-                    f"`mountplan apply {kept.spec}` makes them anew",
-                )
+                what = f"{name}: the process that kept the namespaces, {kept.keeper.pid}, has ended, and they with it"
+                raise NotKept(what, f"`mountplan apply {kept.spec}` makes them anew")
             stack.callback(syscalls.close, process)
         yield Opened(kept, directory, process)
 
@@ -308,9 +299,7 @@ def _is_namespace(fd: int, inode: int) -> bool:
 
 def _unreadable(name: str, file: str, error: OSError | ValueError) -> KeepRefused:
     if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM and error.strerror == os.strerror(error.errno):
-        call = function_of(error)
-        meaning, remedy = explain("", error.errno or 0, call)
-        return KeepRefused(f"{name}: cannot read its {file}: {call}{call and ': '}{meaning}", remedy)
+        return refused_to_keep(f"{name}: cannot read its {file}", error, "")
     why = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
     return KeepRefused(f"{name}: cannot read its {file}: {why}", f"{ODD}: mountplan rm {name}")
 

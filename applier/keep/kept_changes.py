@@ -36,11 +36,10 @@ from mountplan.applier.keep.kept_record import (
     dump_table,
     file_of,
 )
-from mountplan.applier.keep.store import ODD, READERS, Store, find_place, reading, writing
+from mountplan.applier.keep.store import ODD, READERS, Store, find_place, reading, refused_to_keep, writing
 from mountplan.applier.process.record_watch import watch_record
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.refusal import explain, function_of
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
@@ -79,7 +78,7 @@ def keep(new: NewName, built: Built) -> Kept:
     """
     name = check_name(new.state.name)
     kinds = [kind for kind in built.kinds if kind != "user"]
-    if _has_user_namespace(built):
+    if os.stat(f"/proc/{built.pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino:
         kinds.insert(0, "user")
     with ExitStack() as stack, _writing(create=True) as changing:
         assert changing is not None
@@ -96,10 +95,9 @@ def keep(new: NewName, built: Built) -> Kept:
         try:
             seen = {held: read_whole(name, fd) for kind, held, fd in wanted if kind == "mnt"}
         except TableError as error:
-            what, _, remedy = str(error).partition("\n  remedy: ")
-            raise KeepRefused(
-                f"cannot keep namespaces that cannot be looked at: {what}", remedy or "try again"
-            ) from None
+            why, _, remedy = str(error).partition("\n  remedy: ")
+            what = f"cannot keep namespaces that cannot be looked at: {why}"
+            raise KeepRefused(what, remedy or "try again") from None
         with store.coming(name) as directory:
             _write(directory, PLAN, new.plan)
             _write(directory, HOST, dump_table(built.host))
@@ -108,10 +106,6 @@ def keep(new: NewName, built: Built) -> Kept:
                 _write(directory, IDS + file_of("mnt", held), dump_ids(whole.unique))
             kept = _hold(store, directory, new.state, wanted, built)
         return kept  # noqa: RET504 - not before the block has ended
-
-
-def _has_user_namespace(built: Built) -> bool:
-    return os.stat(f"/proc/{built.pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino
 
 
 def _hold(store: Store, directory: int, state: Kept, wanted: list[tuple[str, str, int]], built: Built) -> Kept:
@@ -180,9 +174,7 @@ def record_anew(
             _write_over(directory, IDS + file_of("mnt", one.name), dump_ids(whole.unique))
         _write_over(directory, STATE, dump_state(state))
     except OSError as error:
-        call = function_of(error)
-        meaning, remedy = explain("keep", error.errno or 0, call)
-        raise KeepRefused(f"cannot write the record of {state.name}: {call}{call and ': '}{meaning}", remedy) from None
+        raise refused_to_keep(f"cannot write the record of {state.name}", error) from None
     return state
 
 
@@ -273,9 +265,7 @@ def _writing(*, create: bool) -> Iterator[Changing | None]:
                     raise KeepRefused(what, "the next command removes what is left of it")
                 raise left[entry]
     except OSError as error:
-        call = function_of(error)
-        meaning, remedy = explain("keep", error.errno or 0, call)
-        raise KeepRefused(f"cannot keep or remove namespaces: {call}{call and ': '}{meaning}", remedy) from None
+        raise refused_to_keep("cannot keep or remove namespaces", error) from None
 
 
 def _unmount_or_end(name: str, directory: int, file: str) -> None:

@@ -75,7 +75,7 @@ def find_place() -> StorePlace:
                 return StorePlace(MOUNTED, True)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-                raise _refused("cannot keep namespaces", error) from None
+                raise refused_to_keep("cannot keep namespaces", error) from None
             if os.geteuid() == 0 and "XDG_RUNTIME_DIR" not in os.environ:
                 raise KeepRefused(f"cannot keep namespaces: {RUN}: {error.strerror}", f"create {RUN}") from None
     return StorePlace(f"{_runtime_directory()}/mountplan", False)
@@ -96,7 +96,7 @@ def _may_mount() -> bool:
     except KernelRefusal as refusal:
         if refusal.errno == errno.EPERM and not may_mount():
             return False
-        raise _refused("cannot tell where namespaces are kept", refusal) from None
+        raise refused_to_keep("cannot tell where namespaces are kept", refusal) from None
     return True
 
 
@@ -111,9 +111,8 @@ def _runtime_directory() -> str:
     origin = "XDG_RUNTIME_DIR"
     if not path:
         path = origin = f"/run/user/{os.geteuid()}"
-    remedy = for_this_user(
-        "set XDG_RUNTIME_DIR to a directory of yours that no other user can write to, or run it as root"
-    )
+    own = "set XDG_RUNTIME_DIR to a directory of yours that no other user can write to, or run it as root"
+    remedy = for_this_user(own)
     what = f"there is no place to keep namespaces in: {origin}"
     if not os.path.isabs(path):
         raise NoPlace(f"{what} is {path!r}, which is no absolute path", remedy)
@@ -121,12 +120,10 @@ def _runtime_directory() -> str:
         found = os.stat(path)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-            raise _refused(what, error) from None
+            raise refused_to_keep(what, error) from None
         if path == origin and error.errno == errno.ENOENT:  # a user who comes by su(1) has no session
             remedy = for_this_user(_NO_SESSION)
-        raise NoPlace(
-            f"{what}: {error.strerror}" if path == origin else f"{what}: {path}: {error.strerror}", remedy
-        ) from None
+        raise NoPlace(f"{what}: {'' if path == origin else f'{path}: '}{error.strerror}", remedy) from None
     if not stat.S_ISDIR(found.st_mode):
         raise NoPlace(f"{what}: {path} is no directory", remedy)
     if found.st_uid != os.geteuid():
@@ -171,7 +168,7 @@ class Store:
         except OSError as error:
             what = f"{self.place.path}/{name} cannot be read"
             if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.EACCES):
-                raise _refused(what, error) from None
+                raise refused_to_keep(what, error) from None
             why = "permission denied" if error.errno == errno.EACCES else "it is no directory"
             raise KeepRefused(f"{what}: {why}", ODD) from None
         owner = os.fstat(fd).st_uid
@@ -245,7 +242,8 @@ class Store:
         with closing_fd(directory):
             _lock(directory, deadline - monotonic())
             name = entry[len(_COMING) :].partition("~")[0]
-            for file in sorted(os.listdir(directory), key=_last_first):
+            # The state is removed last: it tells what else there is to be ended.
+            for file in sorted(os.listdir(directory), key=lambda file: (file.startswith("."), file)):
                 discard(name, directory, file)
                 os.unlink(file, dir_fd=directory)
         os.rmdir(entry, dir_fd=self.fd)
@@ -288,11 +286,6 @@ def let_go(directory: int) -> None:
 def _passing(kind: str, name: str) -> str:
     """What a name is called on its way: another one each time, since something may have been left on the way."""
     return f"{kind}{name}~{os.urandom(4).hex()}"
-
-
-def _last_first(file: str) -> tuple[bool, str]:
-    """The state is removed last: it tells what else there is to be ended."""
-    return file.startswith("."), file
 
 
 @contextmanager
@@ -387,12 +380,13 @@ def _open_top(place: StorePlace) -> int | None:
             return None
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise KeepRefused(f"{place.path}: it is no directory, or a symlink leads there", "remove it") from None
-        raise _refused(place.path, error) from None
+        raise refused_to_keep(place.path, error) from None
 
 
-def _refused(what: str, error: OSError) -> KeepRefused:
+def refused_to_keep(what: str, error: OSError, kind: str = "keep") -> KeepRefused:
+    """What to raise if the system does not let this be done: which call, why, and what to do."""
     call = function_of(error)
-    meaning, remedy = explain("keep", error.errno or 0, call)
+    meaning, remedy = explain(kind, error.errno or 0, call)
     return KeepRefused(f"{what}: {call}{call and ': '}{meaning}", remedy)
 
 
@@ -422,7 +416,7 @@ def _is_ours(fd: int, place: StorePlace) -> bool:
         written = _read_owner(fd)
         return written is not None and written == _identity(fd)
     except OSError as error:
-        raise _refused(f"cannot tell whose {place.path} is", error) from None
+        raise refused_to_keep(f"cannot tell whose {place.path} is", error) from None
 
 
 def _read_owner(fd: int) -> bytes | None:
@@ -472,7 +466,7 @@ def _make(place: StorePlace) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise _refused(f"cannot keep namespaces: {place.path}", error) from None
+        raise refused_to_keep(f"cannot keep namespaces: {place.path}", error) from None
     if not place.is_mount:
         return
     below = _open_top(place)
@@ -512,7 +506,7 @@ def _mount_on(directory: int) -> None:
     except OSError as error:
         if error.errno == errno.ENOENT:
             return  # the directory was removed meanwhile
-        raise _refused(f"cannot mount a tmpfs on {RUN}/mountplan", error) from None
+        raise refused_to_keep(f"cannot mount a tmpfs on {RUN}/mountplan", error) from None
 
 
 def _remove(store: Store) -> None:

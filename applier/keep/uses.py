@@ -7,13 +7,13 @@ import stat
 from collections.abc import Callable
 from functools import cached_property
 
+from mountplan.applier.observe.asked import unless_refused
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.devices import is_block_device
 from mountplan.applier.sys.lingering import settled
 from mountplan.applier.sys.loop import attached_to, beside
 from mountplan.applier.sys.overlay import is_in_use
-from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.plan.attachments import Attachment, Decision, decide, decide_below, mount_of, seen, with_places
 from mountplan.planner.tables.mountinfo import unescape
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -35,11 +35,8 @@ class LiveUses:
         return tuple((_words(one.name), one.table) for one in everyone_else({own}))
 
     def image(self, path: str, part: tuple[int, int], *, read_only: bool) -> Decision:
-        try:
-            found = os.stat(path)
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
+        found = _status(path)
+        if found is None:
             return Decision()
         return settled(lambda: self._decision(path, found, part, read_only), lambda one: not one.problem)
 
@@ -50,13 +47,8 @@ class LiveUses:
         return decide(self._placed(attached), read_only=read_only)
 
     def device(self, path: str) -> Attachment | None:
-        try:
-            found = os.stat(path)
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
-            return None
-        return self._mounted(path, found.st_rdev) if stat.S_ISBLK(found.st_mode) else None
+        found = _status(path)
+        return self._mounted(path, found.st_rdev) if found is not None and stat.S_ISBLK(found.st_mode) else None
 
     def beside(self, path: str) -> tuple[Attachment, ...]:
         return settled(lambda: self._placed(beside(path)), lambda one: not one) if is_block_device(path) else ()
@@ -82,11 +74,10 @@ class LiveUses:
         return "", None
 
     def layer(self, path: str) -> str | None:
-        try:
+        fd = -1
+        with unless_refused():
             fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno in OF_THE_SYSTEM:
-                raise
+        if fd < 0:
             return None
         with closing_fd(fd):
             if not settled(lambda: is_in_use(fd), lambda used: not used):
@@ -103,6 +94,12 @@ class LiveUses:
             return f'the one at "{row.mountpoint}"'
         who, row = self._first(names_it)
         return f'that of {who} at "{row.mountpoint}"' if row is not None else ""
+
+
+def _status(path: str) -> os.stat_result | None:
+    with unless_refused():
+        return os.stat(path)
+    return None
 
 
 def _words(name: str) -> str:

@@ -146,10 +146,9 @@ class _Trial:
                 if key not in ("uid", "gid"):
                     self.once("option", syscalls.try_option, step.fstype, key, value, details=(key, str(value)))
             # The ids of owners are looked at when it is made.
-            owners = [((key, value),) for key, value in step.options if key in ("uid", "gid")]
-            self._whose(
-                [f"{key} = {value}" for ((key, value),) in owners], self._mount, [(step.fstype, o) for o in owners]
-            )
+            owners = [(key, value) for key, value in step.options if key in ("uid", "gid")]
+            words = [f"{key} = {value}" for key, value in owners]
+            self._whose(words, self._mount, [(step.fstype, (owner,)) for owner in owners])
         else:
             self.once("filesystem", ask_for, step.fstype)
 

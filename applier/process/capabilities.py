@@ -19,11 +19,9 @@ def keep_capabilities(names: tuple[str, ...]) -> None:
     effective, permitted, _ = syscalls.capget()
     absent = [name for name in names if not permitted & 1 << CAPABILITIES.index(name)]
     if absent:
-        raise CommandNotStarted(
-            f"cannot keep {', '.join(absent)}: this user, or this container, does not have it",
-            "leave it out of run.capabilities, or run mountplan with more privileges",
-        )
-    _clear_ambient()
+        what = f"cannot keep {', '.join(absent)}: this user, or this container, does not have it"
+        raise CommandNotStarted(what, "leave it out of run.capabilities, or run mountplan with more privileges")
+    syscalls.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
     _bound(kept, may=bool(effective & 1 << CAPABILITIES.index("CAP_SETPCAP")))
     inheritable = kept if os.geteuid() else 0
     syscalls.capset(kept, kept, inheritable)
@@ -44,16 +42,10 @@ def _bound(kept: int, *, may: bool) -> None:
             raise
         if present and not kept & 1 << number:
             if not may:
-                raise CommandNotStarted(
-                    "cannot give capabilities up for good: this user, or this container, does not have CAP_SETPCAP",
-                    "leave out run.capabilities, or run mountplan with CAP_SETPCAP",
-                )
+                what = "cannot give capabilities up for good: this user, or this container, does not have CAP_SETPCAP"
+                raise CommandNotStarted(what, "leave out run.capabilities, or run mountplan with CAP_SETPCAP")
             syscalls.prctl(abi.PR_CAPBSET_DROP, number)
         number += 1
-
-
-def _clear_ambient() -> None:
-    syscalls.prctl(abi.PR_CAP_AMBIENT, abi.PR_CAP_AMBIENT_CLEAR_ALL)
 
 
 def _numbers(mask: int) -> list[int]:

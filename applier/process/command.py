@@ -127,10 +127,8 @@ def _change_directory(start: Start) -> None:
     except OSError as error:
         if error.errno in OF_THE_SYSTEM:
             raise KernelRefusal(error.errno or 0, "chdir") from None
-        raise CommandNotStarted(
-            f"cannot start in directory {start.cwd!r}: {error.strerror} (inside the new root)",
-            "mount or create it in the spec, or correct run.cwd",
-        ) from None
+        what = f"cannot start in directory {start.cwd!r}: {error.strerror} (inside the new root)"
+        raise CommandNotStarted(what, "mount or create it in the spec, or correct run.cwd") from None
 
 
 def _restore_signals(inherited: Inherited | None) -> None:
@@ -212,12 +210,9 @@ def _find(name: str, environment: dict[str, str]) -> tuple[list[Found], Found | 
         return candidates, noted
     if noted:
         raise refusal(noted, noted.number)
-    raise CommandNotStarted(
-        f"cannot run {name!r}: no such program inside the new root (looked for in PATH={path!r})",
-        "bind the directory that holds it, or correct PATH in run.environment",
-        NOT_FOUND,
-        errno.ENOENT,
-    )
+    what = f"cannot run {name!r}: no such program inside the new root (looked for in PATH={path!r})"
+    remedy = "bind the directory that holds it, or correct PATH in run.environment"
+    raise CommandNotStarted(what, remedy, NOT_FOUND, errno.ENOENT)
 
 
 def _look(path: str) -> tuple[Found, tuple[int, int, bool]]:
@@ -232,9 +227,8 @@ def _look(path: str) -> tuple[Found, tuple[int, int, bool]]:
 
 
 def _attempt(found: Found, report: Report, *, single: bool) -> Attempt:
-    failures = {
-        number: _failure(found, number, report, final=single or number not in _GO_ON) for number in (0, *_ANSWERS)
-    }
+    final = {number: single or number not in _GO_ON for number in (0, *_ANSWERS)}
+    failures = {number: _failure(found, number, report, final=last) for number, last in final.items()}
     return Attempt._make((os.fsencode(found.path), failures))
 
 

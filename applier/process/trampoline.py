@@ -126,7 +126,7 @@ class File:
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOSYS, errno.EINVAL):
                 raise
-            self._mount = _tmpfs()
+            self._mount = new_tmpfs()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._fd = os.open("command", flags, 0o555, dir_fd=self._mount)
             os.fchmod(self._fd, 0o555)  # whatever the umask is
@@ -189,7 +189,7 @@ class Sleeper:
     def __init__(self, title: str) -> None:
         """Raises OSError, and KeyError on a machine without a trampoline."""
         self._title = title
-        self.directory = _tmpfs()
+        self.directory = new_tmpfs()
         data = image(code_for(os.uname().machine), Script._make(((), None, b"")), _WATCH)
         fd = os.open("sleeper", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o555, dir_fd=self.directory)
         with open(fd, "wb") as file:
@@ -242,7 +242,7 @@ def _named(call: str, make: Callable[..., _Made], *arguments: object) -> _Made:
         raise KernelRefusal(error.errno or 0, call) from None
 
 
-def _tmpfs() -> int:
+def new_tmpfs() -> int:
     with closing_fd(syscalls.fsopen(b"tmpfs")) as context:
         syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
         return syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV)

@@ -13,9 +13,8 @@ import shutil
 import struct
 import subprocess
 
+from mountplan.applier.process.trampoline import new_tmpfs
 from mountplan.applier.run.preload import DIRECTORY, HELD, PROC, library
-from mountplan.applier.sys import abi, syscalls
-from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal, function_of
 from mountplan.planner.record import NamedTuple
 
@@ -106,9 +105,7 @@ class Shelf:
 
     def __init__(self, programs: Programs) -> None:
         """Raises OSError."""
-        with closing_fd(syscalls.fsopen(b"tmpfs")) as context:
-            syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
-            self.directory = syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV)
+        self.directory = new_tmpfs()
         self.anteroom = -1  # the mount namespace in which nsenter(1) finds the processes it is told of
         self.programs = programs
         os.mkdir(_LIBRARIES, dir_fd=self.directory)
@@ -141,13 +138,7 @@ class Shelf:
         os.fchdir(self.directory)
         for fd, number in ((here, DIRECTORY), (held, HELD), (proc, PROC), (nothing, 0), (nothing, 1), (told, 2)):
             os.dup2(fd, number)
+        before = _PRELOAD_PROC if from_proc else _PRELOAD
         options = ["--inhibit-cache"] if self.programs.glibc else []
-        options += [
-            "--library-path",
-            _LIBRARIES,
-            "--preload",
-            f"./{_PRELOAD_PROC if from_proc else _PRELOAD}",
-            "--argv0",
-            words[0],
-        ]
+        options += ["--library-path", _LIBRARIES, "--preload", f"./{before}", "--argv0", words[0]]
         os.execve(loader, [words[0], *options, f"./{words[0]}", *words[1:]], _ENVIRONMENT)

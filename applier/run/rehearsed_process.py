@@ -244,9 +244,8 @@ class RehearsedProcess:
             case a.SetReadOnly():
                 _reconfigure(action)
             case a.SetAttributesCall():
-                attr = syscalls.mount_attr(
-                    set=action.change[0], clear=action.change[1], propagation=_KINDS[action.kind] if action.kind else 0
-                )
+                (set, clear), kind = action.change, _KINDS[action.kind] if action.kind else 0
+                attr = syscalls.mount_attr(set=set, clear=clear, propagation=kind)
                 flags = abi.AT_RECURSIVE if action.recursive else 0
                 fd, path = self._where(action.target)
                 syscalls.mount_setattr(fd, flags, attr, path)
@@ -351,18 +350,17 @@ class RehearsedProcess:
 
     def _enter(self, pid: int, *, user: bool) -> None:
         """As nsenter(1): all files are opened first, and the user namespace is passed over if one is in it already."""
-        kinds = [("mnt", abi.CLONE_NEWNS)]
+        kinds = {"mnt": abi.CLONE_NEWNS}
         theirs, ours = (os.stat(f"{one}/ns/user", dir_fd=self.proc) for one in (pid, "self"))
         if user and not os.path.samestat(theirs, ours):
-            kinds.insert(0, ("user", abi.CLONE_NEWUSER))
-        opened = [
-            (os.open(f"{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc), kind) for name, kind in kinds
-        ]
+            kinds = {"user": abi.CLONE_NEWUSER, **kinds}
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        opened = [os.open(f"{pid}/ns/{name}", flags, dir_fd=self.proc) for name in kinds]
         try:
-            for fd, kind in opened:
+            for fd, kind in zip(opened, kinds.values(), strict=True):
                 syscalls.setns(fd, kind)
         finally:
-            for fd, _ in opened:
+            for fd in opened:
                 os.close(fd)
 
 
