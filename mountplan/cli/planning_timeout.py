@@ -5,11 +5,11 @@ from __future__ import annotations
 import _thread  # threading would cost start-up time
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from mountplan.applier.observe import asked
 from mountplan.planner.characters import visible
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.cli.output import Output
 
