@@ -114,17 +114,9 @@ class _BubblewrapImport:
         binds = [one.keys.get("bind") for one in self.draft.mounts]
         if not any(isinstance(one, dict) and "base" in str(one) for one in binds):
             self.draft.mounts.remove(self.base)
-        run = self.draft.run
-        if command:
-            run["command"] = command
-        if self.environment:
-            run["environment"] = self.environment
-        if self.clear:
-            run["clear_environment"] = True
-        if "cwd" in run:
-            run["cwd"] = run.pop("cwd")
-        if self.unshare:
-            run["unshare"] = list(dict.fromkeys(self.unshare))
+        directory = self.draft.run.pop("cwd", None)
+        self.draft.say_run(command=command, environment=self.environment, clear_environment=self.clear)
+        self.draft.say_run(cwd=directory, unshare=list(dict.fromkeys(self.unshare)))
         return self.draft
 
     def _option(self, option: str) -> None:
@@ -229,8 +221,7 @@ class _BubblewrapImport:
         if place == "/":
             self.draft.begin_anew()
         mount = self.draft.add(place, bind=path, recursive=True)
-        if optional:
-            mount.keys["optional"] = True
+        mount.say(optional=optional)
         self._create(mount)
         mount.keys["attributes"] = list(attributes)
         if place == "/":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mountplan.planner.foreign.mount_words import add_attributes, read_words, split_options
-from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute, spec_name
+from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, Table, absolute, spec_name
 from mountplan.planner.foreign.volumes import StandIns, create_on, depth, host_bind, image_root
 
 _PROPAGATION = ("shared", "rshared", "slave", "rslave", "private", "rprivate")
@@ -60,8 +60,7 @@ def import_compose(
     image_root(draft, root, facts, f"the image {given.get('image', name)}", read_only=bool(given.get("read_only")))
     entries = _entries(draft, given, config, f"services.{name}", refusal)
     places: dict[str, str] = {}
-    stand_ins = StandIns(draft)
-    home = values.variables.get("HOME", "")
+    volumes = _Volumes(draft, folder, values.variables.get("HOME", ""), config.get("volumes") or {}, facts)
     for key, entry in sorted(entries, key=lambda one: depth(_target_of(one[1]))):
         try:
             place = _place(entry)
@@ -69,8 +68,7 @@ def import_compose(
                 what = f"{place} is taken by {places[place]}: Docker mounts one volume at a place"
                 refusal.add(key, what, "take one of them out")
             places.setdefault(place, key)
-            place = draft.destination(place, facts)
-            _volume(draft, place, entry, folder, home, config.get("volumes") or {}, facts, stand_ins)
+            volumes.add(draft.destination(place, facts), entry)
         except (KeyError, TypeError, ValueError) as error:
             refusal.add(key, f"cannot be read: {error}", "write SOURCE:TARGET[:OPTIONS], or a table")
     if given.get("shm_size"):
@@ -82,8 +80,8 @@ def import_compose(
 
 
 def _included(
-    config: Mapping[str, Any], folder: str, load: Callable[[str], object], seen: tuple[str, ...]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    config: Table, folder: str, load: Callable[[str], object], seen: tuple[str, ...]
+) -> Iterator[tuple[str, Table]]:
     """The files that a file includes, and those that they do; the paths in each count from where it is."""
     for one in config.get("include") or ():
         path = one.get("path") if isinstance(one, Mapping) else one
@@ -95,11 +93,9 @@ def _included(
                 yield from _included(found, file.rpartition("/")[0], load, (*seen, file))
 
 
-def _entries(
-    draft: SpecDraft, given: Mapping[str, Any], config: Mapping[str, Any], service: str, refusal: Refusal
-) -> list[tuple[str, Mapping[str, Any]]]:
+def _entries(draft: SpecDraft, given: Table, config: Table, service: str, refusal: Refusal) -> list[tuple[str, Table]]:
     """What is mounted, as volumes in the long notation, with the key of each."""
-    found: list[tuple[str, Mapping[str, Any]]] = []
+    found: list[tuple[str, Table]] = []
     for number, entry in enumerate(given.get("volumes") or ()):
         key = f"{service}.volumes[{number}]"
         try:
@@ -157,7 +153,7 @@ class _Values:
 
 
 def _extended(
-    services: Mapping[str, Any],
+    services: Table,
     name: str,
     file: str,
     load: Callable[[str], object],
@@ -202,7 +198,7 @@ def _from_folder(entry: Any, folder: str) -> Any:
     return entry
 
 
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(under: Table, over: Table) -> dict[str, Any]:
     """Compose's rule: tables are merged, lists follow each other, of volumes those at one place replace each other."""
     found = dict(under)
     for key, value in over.items():
@@ -235,7 +231,7 @@ def _environment(given: Any) -> dict[str, Any]:
     return {name: value if equals else None for name, equals, value in parts}
 
 
-def _in_long(draft: SpecDraft, entry: object) -> Mapping[str, Any]:
+def _in_long(draft: SpecDraft, entry: object) -> Table:
     """SOURCE:TARGET[:OPTIONS] as the table that says the same."""
     if isinstance(entry, Mapping):
         return dict(entry)
@@ -259,80 +255,75 @@ def _in_long(draft: SpecDraft, entry: object) -> Mapping[str, Any]:
     }
 
 
-def _place(entry: Mapping[str, Any]) -> str:
+def _place(entry: Table) -> str:
     place = str(entry["target"])
     if not place.startswith("/"):
         raise ValueError(f"its place, {place}, does not begin with /")
     return absolute(place)
 
 
-def _volume(
-    draft: SpecDraft,
-    place: str,
-    said: Mapping[str, Any],
-    folder: str,
-    home: str,
-    volumes: Mapping[str, Any],
-    facts: ImportFacts,
-    stand_ins: StandIns,
-) -> None:
-    kind, source = str(said.get("type", "volume")), str(said.get("source") or "")
-    read_only = bool(said.get("read_only"))
-    if kind == "tmpfs":
-        words = read_words(split_options(str(said.get("options", ""))))
-        options: dict[str, object] = {**words.options, **_tmpfs_options(said.get("tmpfs") or {})}
-        mount = draft.add(place, type="tmpfs", source="tmpfs", options=options)
-        extra = ("nosuid", "nodev", "noexec", *["ro"] * read_only)
-        add_attributes(mount, words, recursive=False, extra=extra)
-        create_on(mount)
-    elif kind == "bind":
-        if source.startswith("~") and (not home or source[1:2] not in ("", "/")):
-            draft.cannot_say(f"{place}: {source}, whose home directory is not known here")
-            return
-        path = absolute(f"{home}{source[1:]}" if source.startswith("~") else source, folder)
-        bind = said.get("bind") or {}
-        propagation = str(bind.get("propagation") or "rprivate")
-        _bind(draft, place, path, facts, propagation, str(bind.get("recursive", "")), read_only=read_only)
-        if not facts.kind(path):
-            how = "makes a directory" if bind.get("create_host_path", True) else "refuses it"
-            draft.mounts[-1].notes.append(f"{path} is not there: Docker {how}")
-    elif kind == "volume":
-        part = str((said.get("volume") or {}).get("subpath") or "")
-        driver = (volumes.get(source) or {}).get("driver_opts") or {}
-        words = read_words(split_options(str(driver.get("o", ""))))
-        if words.bind and driver.get("device"):
-            path = absolute(part.lstrip("/"), absolute(str(driver["device"]), folder))
-            recursive = "" if words.bind == "rbind" else "disabled"
-            _bind(draft, place, path, facts, "rprivate", recursive, read_only=read_only or words.has("ro"))
-            return
-        is_tmpfs = driver.get("type") == "tmpfs"
-        called = source or f"without a name at {place}"
-        note = "" if is_tmpfs else f"in place of volume {called}: bind the directory where it is kept"
-        made = stand_ins.of(source or place, words.options if is_tmpfs else {"mode": "0755"}, note)
-        stand_ins.bind(place, made, part, read_only=read_only)
-    else:
-        draft.cannot_say(f"{place}: a volume of type {kind}")
+class _Volumes:
+    """Mounts the volumes of a service; `volumes` are those that the file declares for all of them."""
+
+    def __init__(self, draft: SpecDraft, folder: str, home: str, volumes: Table, facts: ImportFacts) -> None:
+        self.draft, self.folder, self.home, self.volumes, self.facts = draft, folder, home, volumes, facts
+        self.stand_ins = StandIns(draft)
+
+    def add(self, place: str, said: Table) -> None:
+        kind, source = str(said.get("type", "volume")), str(said.get("source") or "")
+        read_only = bool(said.get("read_only"))
+        if kind == "tmpfs":
+            words = read_words(split_options(str(said.get("options", ""))))
+            options: dict[str, object] = {**words.options, **_tmpfs_options(said.get("tmpfs") or {})}
+            mount = self.draft.add(place, type="tmpfs", source="tmpfs", options=options)
+            extra = ("nosuid", "nodev", "noexec", *["ro"] * read_only)
+            add_attributes(mount, words, recursive=False, extra=extra)
+            create_on(mount)
+        elif kind == "bind":
+            if source.startswith("~") and (not self.home or source[1:2] not in ("", "/")):
+                self.draft.cannot_say(f"{place}: {source}, whose home directory is not known here")
+                return
+            path = absolute(f"{self.home}{source[1:]}" if source.startswith("~") else source, self.folder)
+            bind = said.get("bind") or {}
+            propagation = str(bind.get("propagation") or "rprivate")
+            self._bind(place, path, propagation, str(bind.get("recursive", "")), read_only=read_only)
+            if not self.facts.kind(path):
+                how = "makes a directory" if bind.get("create_host_path", True) else "refuses it"
+                self.draft.mounts[-1].notes.append(f"{path} is not there: Docker {how}")
+        elif kind == "volume":
+            part = str((said.get("volume") or {}).get("subpath") or "")
+            driver = (self.volumes.get(source) or {}).get("driver_opts") or {}
+            words = read_words(split_options(str(driver.get("o", ""))))
+            if words.bind and driver.get("device"):
+                path = absolute(part.lstrip("/"), absolute(str(driver["device"]), self.folder))
+                recursive = "" if words.bind == "rbind" else "disabled"
+                self._bind(place, path, "rprivate", recursive, read_only=read_only or words.has("ro"))
+                return
+            is_tmpfs = driver.get("type") == "tmpfs"
+            called = source or f"without a name at {place}"
+            note = "" if is_tmpfs else f"in place of volume {called}: bind the directory where it is kept"
+            made = self.stand_ins.of(source or place, words.options if is_tmpfs else {"mode": "0755"}, note)
+            self.stand_ins.bind(place, made, part, read_only=read_only)
+        else:
+            self.draft.cannot_say(f"{place}: a volume of type {kind}")
+
+    def _bind(self, place: str, path: str, propagation: str, recursive: str, *, read_only: bool) -> None:
+        """Read-only is all below it as well, since Docker 25; `recursive` says otherwise, in the words of Compose."""
+        kind = "mount" if recursive in ("writable", "disabled") else "recursive"
+        wanted = kind if read_only else ""
+        made = host_bind(self.draft, place, path, self.facts, propagation=propagation, read_only=wanted)
+        if recursive == "disabled":
+            for key in ("recursive", "recursive_attributes", "recursive_sharing"):
+                made.keys.pop(key, None)
 
 
-def _bind(
-    draft: SpecDraft, place: str, path: str, facts: ImportFacts, propagation: str, recursive: str, *, read_only: bool
-) -> None:
-    """What is read-only is so with all below it, since Docker 25; `recursive` says otherwise, in Compose's words."""
-    kind = "mount" if recursive in ("writable", "disabled") else "recursive"
-    made = host_bind(draft, place, path, facts, propagation=propagation, read_only=kind if read_only else "")
-    if recursive == "disabled":
-        for key in ("recursive", "recursive_attributes", "recursive_sharing"):
-            made.keys.pop(key, None)
-
-
-def _run(draft: SpecDraft, given: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+def _run(draft: SpecDraft, given: Table, variables: Mapping[str, str]) -> None:
     try:
         entry, command = _words(given.get("entrypoint")), _words(given.get("command"))
     except ValueError as error:
         draft.cannot_say(f"the command: {error}")
         return
-    if entry or command:
-        draft.run["command"] = [*entry, *command]
+    draft.say_run(command=[*entry, *command])
     if not entry:
         draft.cannot_say("the entry point of the image" + (", before the command" if command else ""))
     environment = {}
@@ -341,17 +332,15 @@ def _run(draft: SpecDraft, given: Mapping[str, Any], variables: Mapping[str, str
             value = variables.get(name)
         if value is not None:
             environment[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    if environment:
-        draft.run["environment"] = environment
-    if given.get("working_dir"):
-        draft.run["cwd"] = absolute(str(given["working_dir"]))
+    directory = given.get("working_dir")
+    draft.say_run(environment=environment, cwd=absolute(str(directory)) if directory else "")
 
 
 def _words(command: Any) -> list[str]:
     return shlex.split(command) if isinstance(command, str) else [str(one) for one in command or ()]
 
 
-def _tmpfs_options(given: Mapping[str, Any]) -> dict[str, str]:
+def _tmpfs_options(given: Table) -> dict[str, str]:
     """Sizes with Docker's units ("64mb"), and modes as YAML 1.1 and 1.2 have octal numbers (0755, 0o755)."""
     options = {key: str(value) for key, value in given.items() if key in ("size", "mode")}
     size = re.fullmatch(r"(\d+)\s*([kmgtp]?)(?:i?b)?", options.get("size", ""), re.IGNORECASE)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import ceil
-from typing import Any
 
-from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, absolute
+from mountplan.planner.foreign.spec_draft import ImportFacts, Refusal, SpecDraft, Table, absolute
 from mountplan.planner.foreign.volumes import StandIns, depth, host_bind, image_root
 
 _PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
@@ -43,7 +42,7 @@ def import_kubernetes(
     for one in pod.get("volumeClaimTemplates") or ():
         volumes.setdefault(str(one["metadata"]["name"]), {"name": one["metadata"]["name"], "persistentVolumeClaim": {}})
     stand_ins = StandIns(draft)
-    mounts: list[Mapping[str, Any]] = []
+    mounts: list[Table] = []
     for number, mount in enumerate(chosen.get("volumeMounts") or ()):
         key = f"spec.containers.{chosen.get('name')}.volumeMounts[{number}]"
         if not isinstance(mount, Mapping) or "mountPath" not in mount or mount.get("name") not in volumes:
@@ -57,7 +56,7 @@ def import_kubernetes(
     return draft
 
 
-def _pods(document: object) -> Iterable[Mapping[str, Any]]:
+def _pods(document: object) -> Iterable[Table]:
     """The specs of pods in what a document describes, with what a StatefulSet gives them."""
     found = document.get("spec") if isinstance(document, Mapping) else None
     if isinstance(document, Mapping) and isinstance(document.get("items"), list):  # a List
@@ -72,14 +71,12 @@ def _pods(document: object) -> Iterable[Mapping[str, Any]]:
             return
 
 
-def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _containers(pod: Table) -> list[Table]:
     found = [*(pod.get("containers") or ()), *(pod.get("initContainers") or ())]
     return [one for one in found if isinstance(one, Mapping)]
 
 
-def _mount(
-    draft: SpecDraft, mount: Mapping[str, Any], volume: Mapping[str, Any], facts: ImportFacts, stand_ins: StandIns
-) -> None:
+def _mount(draft: SpecDraft, mount: Table, volume: Table, facts: ImportFacts, stand_ins: StandIns) -> None:
     place, part = draft.destination(absolute(str(mount["mountPath"])), facts), str(mount.get("subPath") or "")
     read_only = ""
     if mount.get("readOnly"):
@@ -93,12 +90,9 @@ def _mount(
         made = host_bind(draft, place, source, facts, propagation=propagation, read_only=read_only)
         if not facts.kind(source):
             kind = str(host.get("type") or "")
-            if not kind:
-                made.notes.append(f"{source} is not there: most runtimes make a directory")
-            elif kind.endswith("OrCreate"):
-                made.notes.append(f"{source} is not there: the kubelet makes it, for type {kind}")
-            else:
-                made.notes.append(f"{source} is not there: the pod would wait for it, for type {kind}")
+            who = "the kubelet makes it" if kind.endswith("OrCreate") else "the pod would wait for it"
+            what = f"{who}, for type {kind}" if kind else "most runtimes make a directory"
+            made.notes.append(f"{source} is not there: {what}")
         return
     name = str(volume.get("name"))
     kind = next((one for one in volume if one != "name"), "emptyDir")
@@ -113,7 +107,7 @@ def _mount(
     stand_ins.bind(place, stand_ins.of(name, options, note), part, read_only=is_read_only, is_file=is_file)
 
 
-def _paths(volume: Mapping[str, Any]) -> Iterable[str]:
+def _paths(volume: Table) -> Iterable[str]:
     """Where a volume of files says that they are to be in it."""
     sources = [part for one in volume.get("sources") or () for part in one.values() if isinstance(part, Mapping)]
     for source in (volume, *sources):
@@ -136,10 +130,9 @@ def _bytes(text: object) -> str:
     return str(ceil(Fraction(amount) * factor))
 
 
-def _run(draft: SpecDraft, chosen: Mapping[str, Any], security: Mapping[str, Any], pod: Mapping[str, Any]) -> None:
+def _run(draft: SpecDraft, chosen: Table, security: Table, pod: Table) -> None:
     words = [str(one) for one in (*(chosen.get("command") or ()), *(chosen.get("args") or ()))]
-    if words:
-        draft.run["command"] = words
+    draft.say_run(command=words)
     if not chosen.get("command"):
         draft.cannot_say("the entry point of the image" + (", before the arguments" if words else ""))
     environment = {}
@@ -148,10 +141,8 @@ def _run(draft: SpecDraft, chosen: Mapping[str, Any], security: Mapping[str, Any
             environment[str(one.get("name"))] = str(one["value"])
         elif isinstance(one, Mapping):
             draft.cannot_say(f"the value of {one.get('name')}, which comes from elsewhere")
-    if environment:
-        draft.run["environment"] = environment
-    if chosen.get("workingDir"):
-        draft.run["cwd"] = absolute(str(chosen["workingDir"]))
+    directory = chosen.get("workingDir")
+    draft.say_run(environment=environment, cwd=absolute(str(directory)) if directory else "")
     of_security = ("runAsUser", "capabilities", "seccompProfile", "privileged")
     draft.cannot_say_of(security, of_security, before="securityContext.")
     draft.cannot_say_of(chosen, ("volumeDevices", "envFrom"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mountplan.planner.attributes import remounted
 from mountplan.planner.foreign.mount_words import (
@@ -20,6 +19,7 @@ from mountplan.planner.foreign.spec_draft import (
     ImportFacts,
     Refusal,
     SpecDraft,
+    Table,
     absolute,
     inside,
 )
@@ -35,7 +35,7 @@ _UNSAID_PROCESS = ("rlimits", "apparmorProfile", "selinuxLabel", "oomScoreAdj", 
 _UNSAID_LINUX = ("seccomp", "resources", "sysctl", "mountLabel", "intelRdt", "personality")
 
 
-def import_oci(config: Mapping[str, Any], file: str, folder: str, facts: ImportFacts, *, root: str = "") -> SpecDraft:
+def import_oci(config: Table, file: str, folder: str, facts: ImportFacts, *, root: str = "") -> SpecDraft:
     """`folder` is the bundle's, which relative paths count from; `root` stands for root.path. Raises SpecError."""
     refusal = Refusal(file)
     if not isinstance(config, Mapping) or not isinstance(config.get("root"), Mapping):
@@ -49,11 +49,9 @@ def import_oci(config: Mapping[str, Any], file: str, folder: str, facts: ImportF
 
 
 class _OciImport:
-    def __init__(
-        self, draft: SpecDraft, config: Mapping[str, Any], folder: str, facts: ImportFacts, refusal: Refusal
-    ) -> None:
+    def __init__(self, draft: SpecDraft, config: Table, folder: str, facts: ImportFacts, refusal: Refusal) -> None:
         self.draft, self.config, self.folder, self.facts, self.refusal = draft, config, folder, facts, refusal
-        self.linux: Mapping[str, Any] = config.get("linux") or {}
+        self.linux: Table = config.get("linux") or {}
         self.unshare = [
             _NAMESPACES[one["type"]]
             for one in self.linux.get("namespaces") or ()
@@ -116,7 +114,7 @@ class _OciImport:
             self.root.keys["attributes"] = [*remounted(source, ("ro",))]
             self.root.keys["recursive_attributes"] = False
 
-    def _mount(self, number: int, entry: Mapping[str, Any]) -> None:
+    def _mount(self, number: int, entry: Table) -> None:
         place = self.draft.destination(absolute(entry["destination"]), self.facts)
         fstype = str(entry.get("type") or "")
         options = [str(one) for one in entry.get("options") or ()]
@@ -140,7 +138,7 @@ class _OciImport:
         elif self.facts.kind(f"{str(below.keys['bind']).rstrip('/')}{inside(below, place)}") == "directory":
             mount.keys["contents"] = "underneath"
 
-    def _bind(self, place: str, entry: Mapping[str, Any], words: SortedWords) -> DraftMount:
+    def _bind(self, place: str, entry: Table, words: SortedWords) -> DraftMount:
         source = self.facts.real(absolute(str(entry.get("source", "")), self.folder))
         recursive = words.bind == "rbind"
         mount = self.draft.add(place, bind=source, recursive=recursive)
@@ -151,9 +149,7 @@ class _OciImport:
         share(self.draft, mount, [*self._inherited(sharing), *words.events], sharing)
         return mount
 
-    def _filesystem(
-        self, number: int, place: str, entry: Mapping[str, Any], fstype: str, words: SortedWords
-    ) -> DraftMount:
+    def _filesystem(self, number: int, place: str, entry: Table, fstype: str, words: SortedWords) -> DraftMount:
         if fstype == "cgroup":  # on a machine with one hierarchy, which is the kind that is left
             fstype = "cgroup2"
             if not self.facts.kind("/sys/fs/cgroup/cgroup.procs"):
@@ -188,7 +184,7 @@ class _OciImport:
         share(self.draft, mount, words.events, None)
         return mount
 
-    def _idmap(self, mount: DraftMount, entry: Mapping[str, Any], special: Sequence[str]) -> None:
+    def _idmap(self, mount: DraftMount, entry: Table, special: Sequence[str]) -> None:
         uids, gids = entry.get("uidMappings"), entry.get("gidMappings")
         if "idmap" in special or "ridmap" in special:
             uids, gids = uids or self.linux.get("uidMappings"), gids or self.linux.get("gidMappings")
@@ -245,17 +241,13 @@ class _OciImport:
     def _process(self) -> None:
         draft, process = self.draft, self.config.get("process") or {}
         run = draft.run
-        if process.get("args"):
-            run["command"] = [str(one) for one in process["args"]]
+        draft.say_run(command=[str(one) for one in process.get("args") or ()])
         if process.get("env"):
             run["environment"] = dict(str(one).split("=", 1) for one in process["env"] if "=" in str(one))
             run["clear_environment"] = True
-        if process.get("cwd"):
-            run["cwd"] = absolute(str(process["cwd"]))
-        if self.config.get("hostname") and "uts" in self.unshare:
-            run["hostname"] = str(self.config["hostname"])
-        if self.unshare:
-            run["unshare"] = self.unshare
+        directory, hostname = process.get("cwd"), self.config.get("hostname") if "uts" in self.unshare else ""
+        draft.say_run(cwd=absolute(str(directory)) if directory else "", hostname=str(hostname or ""))
+        draft.say_run(unshare=self.unshare)
         bounding = (process.get("capabilities") or {}).get("bounding")
         if bounding is not None:
             run["capabilities"] = sorted(map(str, bounding))

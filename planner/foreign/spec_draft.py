@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from mountplan.planner.capture.naming import Names
 from mountplan.planner.characters import toml_key, toml_string, visible
@@ -17,6 +17,7 @@ from mountplan.planner.errors import Mistake, SpecError, SpecRef
 from mountplan.planner.language.toml_values import toml_value
 from mountplan.planner.record import NamedTuple
 
+Table = Mapping[str, Any]  # what JSON and YAML have
 _MOST_LINKS = 40  # as many as the kernel follows in a path
 
 
@@ -39,31 +40,24 @@ class ImportFacts(Protocol):
 
     def sharing(self, path: str) -> HostSharing:
         """Of the mount on which a walk to this path ends."""
-        ...
 
     def kind(self, path: str) -> str:
         """ "directory", "file" (whatever else is there), or "" if nothing is."""
-        ...
 
     def writable(self, path: str) -> bool:
         """Whether this process may write to what is there."""
-        ...
 
     def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
         """Whether a mount stands on `target` that is of this source, or with `bind` shows what is at that path."""
-        ...
 
     def real(self, path: str) -> str:
         """The path without symlinks, as far as it exists."""
-        ...
 
     def number_of(self, kind: str, name: str) -> str:
         """The number of a user ("uid") or group ("gid"); "" if there is none of that name."""
-        ...
 
     def link(self, path: str) -> str:
         """What is in the symlink there; "" if there is none."""
-        ...
 
 
 class DraftMount:
@@ -76,6 +70,10 @@ class DraftMount:
         self.notes: list[str] = []
         self.is_comment = False  # written as one: not even as what is left out it is part of the spec
         self.files: list[dict[str, object]] = []
+
+    def say(self, **keys: object) -> None:
+        """Add the keys that have something."""
+        self.keys |= {key: value for key, value in keys.items() if value}
 
     @property
     def target(self) -> str | None:
@@ -120,6 +118,10 @@ class SpecDraft:
         """A mount on / that becomes the root: what was mounted before it is no part of the tree."""
         self.mounts = [one for one in self.mounts if one.target is None]
         self._last = {}
+
+    def say_run(self, **keys: object) -> None:
+        """Add the keys of [run] that have something."""
+        self.run |= {key: value for key, value in keys.items() if value}
 
     def cannot_say(self, what: str) -> None:
         """Something of the configuration that the spec leaves out."""

@@ -280,11 +280,7 @@ class _UnitImport:
         if bind.optional and not self.facts.kind(bind.source):
             return
         mount = self._own(self._real(bind.place), bind=self.facts.real(bind.source), recursive=bind.recursive)
-        if bind.optional:
-            mount.keys["optional"] = True
-        if bind.attributes:
-            mount.keys["attributes"] = bind.attributes
-        mount.keys["create"] = True
+        mount.say(optional=bind.optional, attributes=bind.attributes, create=True)
 
     def _devices(self) -> None:
         mount = self._own("/dev", type="tmpfs", source="tmpfs", options=_DEV)
@@ -383,11 +379,8 @@ class _UnitImport:
 
     def _change(self, path: str, word: str, spared: list[object], *, optional: bool) -> None:
         change: dict[str, object] = {"target": path, "recursive": True, "attributes": [word]}
-        if spared:
-            change["except"] = spared
-        if optional:
-            change["optional"] = True
-        self.draft.changes.append(change)
+        more = {"except": spared, "optional": optional}
+        self.draft.changes.append(change | {key: value for key, value in more.items() if value})
 
     def _spared(self, top: str, spared: list[_Place]) -> list[object]:
         """For a change's `except`: these, and what the unit's own mounts below it cover."""
@@ -467,10 +460,7 @@ class _UnitImport:
                 self.draft.cannot_say(f"{place.path} {place.mode}: it is not there")
             return
         mount = self.draft.add(place.path, bind=self.facts.real(source), recursive=True)
-        if place.optional:
-            mount.keys["optional"] = True
-        if place.mode == "ro":
-            mount.keys["attributes"] = ["ro"]
+        mount.say(optional=place.optional, attributes=["ro"] * (place.mode == "ro"))
         if self.nosuid:
             self._add_attribute(mount, "nosuid")
         mount.keys["on_symlink"] = "follow"
@@ -530,15 +520,10 @@ class _UnitImport:
         environment = dict(
             word.split("=", 1) for value in self.unit.get("Environment", ()) for word in words_of(value) if "=" in word
         )
-        if environment:
-            run["environment"] = environment
         directory = self.one("WorkingDirectory").lstrip("-")
-        if directory.startswith("/"):
-            run["cwd"] = absolute(directory)
+        self.draft.say_run(environment=environment, cwd=absolute(directory) if directory.startswith("/") else "")
         kinds = (("PrivateNetwork", "net"), ("PrivateIPC", "ipc"), ("ProtectHostname", "uts"), ("PrivatePIDs", "pid"))
-        unshare = [kind for name, kind in kinds if self.yes(name)]
-        if unshare:
-            run["unshare"] = unshare
+        self.draft.say_run(unshare=[kind for name, kind in kinds if self.yes(name)])
         bounding = " ".join(self.unit.get("CapabilityBoundingSet", ()))
         if bounding and not bounding.startswith("~"):
             run["capabilities"] = sorted(set(bounding.split()))

@@ -17,8 +17,7 @@ def image_root(draft: SpecDraft, root: str, facts: ImportFacts, what: str, *, re
         mount = draft.add("/", type="tmpfs", options={"mode": "0755"})
         mount.notes.append(f"in place of {what}: unpack it, and name the directory with --root")
     if read_only:
-        mount.keys["attributes"] = ["ro"]
-        mount.keys["recursive_attributes"] = False
+        mount.keys |= {"attributes": ["ro"], "recursive_attributes": False}
     return mount
 
 
@@ -28,9 +27,7 @@ def host_bind(
     """A path of the host. `propagation` in mount(8)'s words; `read_only` is "", "mount", or "recursive"."""
     mount = draft.add(place, bind=facts.real(source), recursive=True)
     if read_only:
-        mount.keys["attributes"] = ["ro"]
-        if read_only == "mount":
-            mount.keys["recursive_attributes"] = False
+        mount.keys |= {"attributes": ["ro"]} | ({"recursive_attributes": False} if read_only == "mount" else {})
     create_on(mount)
     kind = propagation.removeprefix("r")
     sharing = facts.sharing(source)
@@ -85,10 +82,7 @@ class StandIns:
             if not any(file["path"] == path for file in made.files):
                 kind: dict[str, object] = {"content": ""} if is_file else {"directory": True}
                 made.files.append({"path": path, **kind})
-        bound = self._draft.add(place, bind=given)
-        if read_only:
-            bound.keys["attributes"] = ["ro"]
-        create_on(bound)
+        create_on(self._draft.add(place, bind=given, attributes=["ro"] * read_only))
 
     def _id(self, name: str) -> str:
         clean = "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in name)

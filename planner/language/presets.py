@@ -37,29 +37,16 @@ attributes = ["nosuid", "noexec"]
 {_SHM}"""
 
 # What a kernel has of these depends on how it was built.
-_PROC = """
+_HIDDEN = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
+_FIXED = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_MASK, _READONLY = (", ".join(f'{{ path = "{name}", optional = true }}' for name in one) for one in (_HIDDEN, _FIXED))
+_PROC = f"""
 [[mount]]
 target = "/proc"
 type = "proc"
 attributes = ["nosuid", "nodev", "noexec"]
-mask = [
-    { path = "acpi", optional = true },
-    { path = "asound", optional = true },
-    { path = "kcore", optional = true },
-    { path = "keys", optional = true },
-    { path = "latency_stats", optional = true },
-    { path = "timer_list", optional = true },
-    { path = "timer_stats", optional = true },
-    { path = "sched_debug", optional = true },
-    { path = "scsi", optional = true },
-]
-readonly = [
-    { path = "bus", optional = true },
-    { path = "fs", optional = true },
-    { path = "irq", optional = true },
-    { path = "sys", optional = true },
-    { path = "sysrq-trigger", optional = true },
-]
+mask = [{_MASK}]
+readonly = [{_READONLY}]
 """
 
 _OCI = f"""
@@ -94,24 +81,15 @@ attributes = ["nosuid", "nodev", "noexec"]
 """
 
 # A merged /usr, as most distributions have it. A link whose end this machine does not have does no harm.
+_MERGED = "".join(
+    f'[[mount.file]]\npath = "{name}"\nsymlink = "usr/{name}"\n' for name in ("bin", "sbin", "lib", "lib64")
+)
 _SANDBOX = f"""
 [[mount]]
 target = "/"
 type = "tmpfs"
 options = {{ size = "1m", mode = "0755" }}
-[[mount.file]]
-path = "bin"
-symlink = "usr/bin"
-[[mount.file]]
-path = "sbin"
-symlink = "usr/sbin"
-[[mount.file]]
-path = "lib"
-symlink = "usr/lib"
-[[mount.file]]
-path = "lib64"
-symlink = "usr/lib64"
-
+{_MERGED}
 [[mount]]
 target = "/usr"
 bind = "/usr"
