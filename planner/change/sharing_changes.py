@@ -74,7 +74,7 @@ class SharingMatch:
                 self.standing[step.master] = (known[1], 0)
                 continue
             if master is None or master[0] != known[1]:
-                self.anew.add(seed)
+                self.make_anew(seed)
 
     def _has_members(self, seed: Handle) -> bool:
         return seed in self._parts.joined.values()

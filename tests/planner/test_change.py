@@ -516,3 +516,17 @@ def test_what_goes_below_something_new_and_cannot_be_reached_then_is_a_gap() -> 
     found = change(before, after)
     assert [("gap", "/a/b is missing for a moment")] == [(one.kind, one.what) for one in found.obstacles]
     assert not change(before, after, Allowed(gap=True)).obstacles
+
+
+def test_who_receives_from_a_group_that_is_made_anew_receives_from_the_new_one() -> None:
+    """It was left with the old one, which has no member any more, and the change was refused."""
+    groups = '[peer_group.p]\n[peer_group.q]\nmaster = "p"\n'
+    binds = [f'[[mount]]\ntarget = "/{name}"\nbind = {{ mount = "a" }}\n' for name in "bc"]
+    text = groups + tmpfs("/a", 'id = "a"\npeer_group = "p"\n')
+    text += f'{binds[0]}peer_group = "q"\n{binds[1]}master = "q"\n'
+    stands = standing(planned(text))
+    (space,) = stands.spaces
+    rows = [row._replace(master=0) if row.mountpoint == "/b" else row for row in space.table.rows]
+    stands = stands._replace(spaces=(space._replace(table=MountTable(tuple(rows))),))
+    found = plan_change(planned(text), stands, Allowed(), 100_000)
+    assert ((), ["/b", "/c"]) == (found.obstacles, [one.mount for one in found.changes])
