@@ -20,9 +20,17 @@ from mountplan import api
 from mountplan.cli import check_cmd, main, progress
 from mountplan.cli.output import Output
 from mountplan.planner.plan.planfile import dump_plan
-from tests.hosts import PATIENCE, moments
+from tests.hosts import PATIENCE, InHost, moments
 from tests.planner.plans import wide
+from tests.trees import plan_of
 
+INHERITED = """
+root = "inherit"
+propagation = "private"
+[[mount]]
+target = "/mnt"
+type = "tmpfs"
+"""
 MOUNTPLAN = [sys.executable, "-m", "mountplan"]
 
 
@@ -183,6 +191,27 @@ def test_what_start_up_loads() -> None:
     quick = loaded("--version")
     assert not {"argparse", "json", "mountplan.planner"} & quick
     assert not {"argparse", "json", "mountplan.planner"} & loaded()
+
+
+@pytest.mark.needs_kernel("set-group")
+def test_what_a_saved_plan_takes_of_python(in_host: InHost, tmp_path: Path) -> None:
+    """Each of these is justified in bench/RESULTS.md."""
+
+    def modules(*words: str | Path) -> set[str]:
+        command = [sys.executable, "-X", "importtime", *words]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stderr
+        return {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+
+    def loads() -> set[str]:
+        plan = tmp_path / "plan.json"
+        plan.write_text(dump_plan(plan_of(INHERITED)))
+        return modules("-m", "mountplan", "run", plan, "--", "/bin/true")
+
+    found = in_host(loads) - modules("-m", "mountplan", "--version")
+    builtin = {"_collections", "_operator", "_signal", "errno", "gc", "itertools"}
+    ours = {one for one in found if one.startswith("mountplan")}
+    assert found - ours <= builtin | {"_ctypes", "_json", "_sha2", "_sha256", "_struct", "fcntl", "mmap", "select"}
+    assert len(ours) <= 86  # besides what --version takes
 
 
 def test_no_collector_looks_through_a_plan_while_it_is_run(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
