@@ -248,16 +248,13 @@ class _ScriptWriter:
             if late and origin is not None:
                 first = own[late[0].name][0]
                 one = late[0].name
-                found.append(
-                    f"{one} and {origin.name} are peers (group {group}), and {first.name} stands on {one} alone:"
-                    f" whatever is mounted on {one} appears on its peers, and before it is one of them nothing but"
-                    " a bind from a peer makes it one"
-                )
+                alone = f"{one} and {origin.name} are peers (group {group}), and {first.name} stands on {one} alone"
+                before = "before it is one of them nothing but a bind from a peer makes it one"
+                found.append(f"{alone}: whatever is mounted on {one} appears on its peers, and {before}")
             elif late:
-                found.append(
-                    f"no mount of group {group} shows all that the others show, so each must be bound from a wider one,"
-                    f" and what is then mounted on {late[0].name} appears there too"
-                )
+                narrow = f"no mount of group {group} shows all that the others show"
+                then = f"what is then mounted on {late[0].name} appears there too"
+                found.append(f"{narrow}, so each must be bound from a wider one, and {then}")
         return tuple(found)
 
     # --- the order

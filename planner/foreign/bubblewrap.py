@@ -23,9 +23,8 @@ _BINDS = {  # option -> (attributes, may the source be missing)
     "--ro-bind-try": (("ro", "nosuid", "nodev"), True),
 }
 UNSHARED_BY_ALL = ("user", "ipc", "pid", "net", "uts", "cgroup")
-_NAMESPACES = {f"--unshare-{kind}": kind for kind in UNSHARED_BY_ALL} | {
-    f"--unshare-{kind}-try": kind for kind in ("user", "cgroup")
-}
+_NAMESPACES = {f"--unshare-{kind}": kind for kind in UNSHARED_BY_ALL}
+_NAMESPACES |= {f"--unshare-{kind}-try": kind for kind in ("user", "cgroup")}
 PROC_COVERS = ("sys", "sysrq-trigger", "irq", "bus")
 # Options that say nothing about mounts, and how many words follow each; those in _QUIET are of no use in a spec.
 _OTHER = {

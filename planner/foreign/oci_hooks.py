@@ -128,12 +128,9 @@ class RuntimeWays:
             return False
         if one.mount in self._hidden:
             return one.prop == "mount" and one.found == "no mount"
-        return (
-            one.mount in self._read_only
-            and one.prop == "attributes"
-            and _but_ro(one.wanted) == _but_ro(one.found)
-            and "ro" in one.wanted.split(",")
-        )
+        if one.mount not in self._read_only or one.prop != "attributes":
+            return False
+        return "ro" in one.wanted.split(",") and _but_ro(one.wanted) == _but_ro(one.found)
 
     def _is_usual(self, one: Difference) -> bool:
         if one.mount in self._groups:  # the runtime's own group, by the name that it gives to it

@@ -123,11 +123,7 @@ def merge(specs: Sequence[tuple[str, Places, Any]], order: Sequence[int]) -> Mer
     for key, number, what in merging.clashes:
         file, places, _ = specs[number]
         first = origins.ref(key)
-        mistakes.append(
-            Mistake(
-                SpecRef(file, key, places.line(key)),
-                f"{what} than in {first.file}, line {first.line}",
-                "say it in one of the files only, or say the same in both",
-            )
-        )
+        differs = f"{what} than in {first.file}, line {first.line}"
+        remedy = "say it in one of the files only, or say the same in both"
+        mistakes.append(Mistake(SpecRef(file, key, places.line(key)), differs, remedy))
     return Merged(merging.values, origins, mistakes)

@@ -131,11 +131,9 @@ def _not_toml(text: str, file: str, message: str) -> Mistake:
     header = _HEADER.match(lines[line - 1]) if reason.startswith("Cannot ") and 0 < line <= len(lines) else None
     below = _first_below(header[1], lines[: line - 1]) if header is not None else 0
     if header is not None and below:
-        return Mistake(
-            SpecRef(file, "", below),
-            f"{shorter(lines[below - 1].strip())} comes before the first [[{header[1]}]], on line {line}",
-            f"it belongs to the [[{header[1]}]] above it: move it below the one that is meant",
-        )
+        early = f"{shorter(lines[below - 1].strip())} comes before the first [[{header[1]}]], on line {line}"
+        move = f"it belongs to the [[{header[1]}]] above it: move it below the one that is meant"
+        return Mistake(SpecRef(file, "", below), early, move)
     remedy = next((advice for pattern, advice in _ADVICE if re.search(pattern, reason)), "correct this line")
     quoted = shorter(lines[line - 1].strip(" \t")) if 0 < line <= len(lines) else ""
     what = f"is not TOML: {reason}{where}" + (f", in: {quoted}" if quoted else "")

@@ -166,13 +166,8 @@ def _beginning(raw: dict[str, Any], *, partial: bool) -> tuple[list[ModelFinding
     elif type(given) is not int:
         found.append(ModelFinding(("format",), f"is {values.described(given)}", f"write format = {FORMAT}, a number"))
     elif given != FORMAT:
-        return [
-            ModelFinding(
-                ("format",),
-                f"format {given} is not known here",
-                f"use a version of mountplan that reads it, or write format = {FORMAT} and what belongs to that",
-            )
-        ], False
+        remedy = f"use a version of mountplan that reads it, or write format = {FORMAT} and what belongs to that"
+        return [ModelFinding(("format",), f"format {given} is not known here", remedy)], False
     raw["format"] = FORMAT
     if partial:
         return found, True

@@ -479,9 +479,8 @@ def _option_text(value: object) -> str:
 
 def _short(text: str, what: str) -> str:
     if limits.size(text) > limits.OPTION:
-        raise Unfit(
-            f"{shown(text)} is longer than {limits.OPTION} bytes", f"shorten it: fsconfig(2) takes no more for {what}"
-        )
+        remedy = f"shorten it: fsconfig(2) takes no more for {what}"
+        raise Unfit(f"{shown(text)} is longer than {limits.OPTION} bytes", remedy)
     return text
 
 

@@ -12,19 +12,6 @@ from mountplan.planner.model.rules import KNOWN, RULES_6_1, RULES_6_12, RULES_6_
 from mountplan.planner.model.world import World
 
 __all__ = [
-    "KNOWN",
-    "RULES_6_1",
-    "RULES_6_12",
-    "RULES_6_18",
-    "ModelHandle",
-    "ModelMount",
-    "ModelNamespace",
-    "Process",
-    "Rules",
-    "Superblock",
-    "UserNamespace",
-    "World",
-    "WouldRefuse",
-    "is_known",
-    "rules_of",
-]
+    "KNOWN", "RULES_6_1", "RULES_6_12", "RULES_6_18", "ModelHandle", "ModelMount", "ModelNamespace", "Process", "Rules",
+    "Superblock", "UserNamespace", "World", "WouldRefuse", "is_known", "rules_of",
+]  # fmt: skip

@@ -48,10 +48,8 @@ def lock_target(place: Place) -> Place:
 def check_frozen(mount: ModelMount, attributes: int) -> None:
     """EPERM if locked attributes would change (can_change_locked_flags)."""
     frozen = mount.frozen
-    if frozen and (
-        (frozen & ~FROZEN_TIMES) & ~attributes
-        or (frozen & FROZEN_TIMES and (mount.attributes ^ attributes) & FROZEN_TIMES)
-    ):
+    changes_times = frozen & FROZEN_TIMES and (mount.attributes ^ attributes) & FROZEN_TIMES
+    if frozen & ~FROZEN_TIMES & ~attributes or changes_times:
         raise WouldRefuse(errno.EPERM, "an attribute is locked, as a more privileged user has set it")
 
 
@@ -92,9 +90,8 @@ def check_move(process: Process, mount: ModelMount, parent: ModelMount, rules: R
             raise invalid("the source is neither in the caller's namespace nor the root of a detached tree")
         if mount.namespace is parent.namespace:
             raise invalid("the target is in the tree that is moved")
-        if parent.namespace is not process.namespace and not (
-            is_own_detached(process, parent) and rules.detached_sources
-        ):
+        is_detached = is_own_detached(process, parent) and rules.detached_sources
+        if parent.namespace is not process.namespace and not is_detached:
             raise invalid("the target is not in the caller's namespace")
 
 

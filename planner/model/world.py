@@ -96,9 +96,8 @@ class World:
 
     def superblock(self, fstype: str, *, device: str = "", options: str = "", complete: bool = True) -> Superblock:
         """A new instance of a filesystem, mounted nowhere yet."""
-        superblock = Superblock(
-            f"{fstype}-{len(self.superblocks) + 1}", fstype, device=device, options=options, complete=complete
-        )
+        name = f"{fstype}-{len(self.superblocks) + 1}"
+        superblock = Superblock(name, fstype, device=device, options=options, complete=complete)
         self.superblocks.append(superblock)
         return superblock
 

@@ -19,15 +19,11 @@ _HOST_HAS_IT = "idmapped"  # among the attributes that mountinfo shows
 def inherit(draft: Draft, context: Context) -> None:
     """Give a bind, whose source is settled, what it has of that; its own words win where the two contradict."""
     spec, source = draft.spec, draft.source
-    own = draft.own_words
-    below = own if spec.recursive_attributes else ()
+    draft.below_words = draft.own_words if spec.recursive_attributes else ()
     if source is not None:
-        draft.words = overridden(source.words, own)
-        draft.below_words = overridden(source.below_words, below)
+        draft.words = overridden(source.words, draft.own_words)
+        draft.below_words = overridden(source.below_words, draft.below_words)
         draft.brings = spec.recursive and source.brings
-    else:
-        draft.below_words = below
-        draft.brings = spec.recursive
     _inherit_idmap(draft, source, context)
 
 
@@ -40,11 +36,9 @@ def _inherit_idmap(draft: Draft, source: Draft | None, context: Context) -> None
         draft.idmap, draft.below_idmap = source.idmap, source.below_idmap
     key, wrong = f"{draft.key}.idmap", context.mistakes.add
     if own is not None and draft.host is not None and _HOST_HAS_IT in draft.host.mount.attributes.split(","):
-        wrong(
-            key,
-            f'the host\'s mount at "{draft.host.mount.mountpoint}" is id-mapped already, and a bind keeps that mapping',
-            "leave idmap out, or bind from a mount of the host that is not id-mapped",
-        )
+        of_host = f'the host\'s mount at "{draft.host.mount.mountpoint}"'
+        remedy = "leave idmap out, or bind from a mount of the host that is not id-mapped"
+        wrong(key, f"{of_host} is id-mapped already, and a bind keeps that mapping", remedy)
     elif draft.brings and draft.below_idmap not in (None, draft.idmap):
         what = "what the bind brings along is id-mapped otherwise than the bind itself, and that is more than one call"
         wrong(key, what, "leave recursive_attributes out, so that both have one mapping")

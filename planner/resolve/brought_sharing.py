@@ -51,12 +51,9 @@ def _check_top(draft: Draft, key: str, context: Context) -> None:
         remedy = f'add {word} = "NAME", and a table [peer_group.NAME] with host = "{draft.host.path}"'
     else:
         remedy = f"make it shared on the host: mount --make-shared {row.mountpoint}; then name its group"
-    context.mistakes.add(
-        key,
-        "the bind itself would be private, and only what is below it would not: "
-        f'the host\'s mount at "{row.mountpoint}" is {"shared" if row.peer_group else "a slave"}',
-        remedy,
-    )
+    of_host = f'the host\'s mount at "{row.mountpoint}" is {"shared" if row.peer_group else "a slave"}'
+    what = f"the bind itself would be private, and only what is below it would not: {of_host}"
+    context.mistakes.add(key, what, remedy)
 
 
 def _check_placed(draft: Draft, context: Context) -> None:

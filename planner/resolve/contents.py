@@ -59,6 +59,10 @@ class Contents:
         self._links = self._links or node.kind == "symlink"
         return ""
 
+    def require(self, path: TargetPath, kind: NodeKind, origin: str) -> str:
+        """Have something made that no [[mount.file]] declares; as add()."""
+        return self.add(ResolvedNode(path=path, kind=kind, declared=False, origin=origin))
+
     def first_link(self, path: TargetPath) -> ResolvedNode | None:
         """The first symlink that a walk to `path` meets, counting its last component."""
         if not self._links:

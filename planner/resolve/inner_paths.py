@@ -116,9 +116,8 @@ def _matches(
                 f'mount over it: [[mount]] with target = "{draft.target.joined(pattern)}", attributes = ["ro"] and '
             )
             remedy += 'type = "tmpfs" for a directory, bind = "/dev/null" for a file'
-        context.mistakes.add(
-            key, f"what is in the {draft.filesystem.fixed.fstype} is not known before it is mounted", remedy
-        )
+        unknown = f"what is in the {draft.filesystem.fixed.fstype} is not known before it is mounted"
+        context.mistakes.add(key, unknown, remedy)
         return None
     found = []
     rests = _on_disk(base, pattern.lstrip("/"), field, key, context)

@@ -66,9 +66,8 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
             stack.append(source)
         elif not settled[source]:
             loop = stack[stack.index(source) :]
-            sentence = ", ".join(
-                f"{one.name} is made from {other.name}" for one, other in zip(loop, [*loop[1:], source], strict=True)
-            )
+            pairs = zip(loop, [*loop[1:], source], strict=True)
+            sentence = ", ".join(f"{one.name} is made from {other.name}" for one, other in pairs)
             what = f"mounts are made from each other in a circle: {sentence}"
             context.mistakes.add(key, what, "one of them must be a filesystem of its own (type = ...) or a host path")
 
@@ -192,11 +191,8 @@ def _find_contents(draft: Draft, path: str, context: Context) -> str:
     if path == UNDERNEATH:  # underneath.py finds it, when its place is known
         return ""
     # A spec's file is as its user named it, so this is relative to where mountplan was started.
-    found = context.look(
-        posixpath.join(posixpath.dirname(context.file), path),
-        key,
-        "name a directory that exists; a relative path counts from the directory of the spec",
-    )
+    remedy = "name a directory that exists; a relative path counts from the directory of the spec"
+    found = context.look(posixpath.join(posixpath.dirname(context.file), path), key, remedy)
     if found is not None and found.kind != "directory":
         wrong(key, f'"{path}" is a {found.kind}, not a directory', "name a directory")
     return found.path if found is not None and found.kind == "directory" else ""
@@ -255,12 +251,9 @@ def _settle_bind(draft: Draft, context: Context) -> None:
     if not spec.model_fields_set.isdisjoint(_OF_FILESYSTEM):
         for field in _OF_FILESYSTEM:
             if getattr(spec, field, None):
-                wrong(
-                    f"{key}.{field}",
-                    f"a bind has no {field}: it shows a filesystem that is mounted already",
-                    (field == "options" and instead_of_options(spec.options))
-                    or f"leave out {field}, or leave out bind",
-                )
+                instead = instead_of_options(spec.options) if field == "options" else ""
+                what = f"a bind has no {field}: it shows a filesystem that is mounted already"
+                wrong(f"{key}.{field}", what, instead or f"leave out {field}, or leave out bind")
     if isinstance(spec.bind, MountPath):
         source = context.by_id.get(spec.bind.mount)
         if source is None or source.filesystem is None:

@@ -61,8 +61,7 @@ def _make_source(draft: Draft, kind: NodeKind, context: Context) -> None:
         what = f"nothing can be created in a {filesystem.fixed.fstype}"
         context.mistakes.add(f"{draft.key}.bind.file", what, remedy)
         return
-    problem = filesystem.contents.add(ResolvedNode(path=draft.root, kind=kind, declared=False, origin=draft.key))
-    if problem:
+    if problem := filesystem.contents.require(draft.root, kind, draft.key):
         remedy = "name another path" + (", or leave out file" if kind == "file" else "")
         context.mistakes.add(f"{draft.key}.bind", f"{where} {problem}", remedy)
 
@@ -94,10 +93,7 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
         there = parent.filesystem.contents.kind(path)
         if there is not None and node_kind == "file" and there not in ("directory", "symlink"):
             return True  # a device node, fifo or socket is as good a mountpoint for a file as a file is
-        problem = parent.filesystem.contents.add(
-            ResolvedNode(path=path, kind=node_kind, declared=False, origin=draft.key)
-        )
-        if problem:
+        if problem := parent.filesystem.contents.require(path, node_kind, draft.key):
             remedy = "a directory can be mounted on a directory only, a file on a file"
             context.mistakes.add(f"{draft.key}.target", f'mountpoint "{draft.target}" {problem}', remedy)
     return True

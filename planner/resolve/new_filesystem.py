@@ -23,11 +23,9 @@ def check_type(draft: Draft, fstype: str, context: Context) -> bool:
     close = context.closest(fstype, _KNOWN) if fstype not in _KNOWN else ""
     if close and context.host.knows_filesystem(close) is False:
         close = ""  # or it is one that nobody can mount, as nsfs
-    context.mistakes.add(
-        f"{draft.key}.type",
-        f'this kernel has no filesystem "{fstype}"',
-        f'did you mean "{close}"?' if close else "/proc/filesystems lists those that it has; a module may be missing",
-    )
+    lists = "/proc/filesystems lists those that it has; a module may be missing"
+    remedy = f'did you mean "{close}"?' if close else lists
+    context.mistakes.add(f"{draft.key}.type", f'this kernel has no filesystem "{fstype}"', remedy)
     return False
 
 

@@ -6,7 +6,7 @@ from mountplan.planner.language.path_models import MountPath
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, FilesystemDraft
 from mountplan.planner.resolve.host_places import is_covered
-from mountplan.planner.resolve.topology import LayerRef, ResolvedNode
+from mountplan.planner.resolve.topology import LayerRef
 from mountplan.planner.tables.table import is_read_only
 
 MOST = 500  # layers (OVL_MAX_STACK in fs/overlayfs/params.h)
@@ -36,12 +36,9 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
             return ref if ref is None or make else _through(source, ref, context)
         path = source.root.joined(value.path)
         context.learn(source.filesystem, path)
-        if make and source.filesystem.fixed.known:
-            problem = source.filesystem.contents.add(
-                ResolvedNode(path=path, kind="directory", declared=False, origin=place)
-            )
-            if problem:
-                wrong(place, f"{path} {problem}", "name another directory")
+        known = make and source.filesystem.fixed.known
+        if known and (problem := source.filesystem.contents.require(path, "directory", place)):
+            wrong(place, f"{path} {problem}", "name another directory")
         source.filesystem.needs_workbench = True
         ref = LayerRef(source.filesystem.fixed.name, path)
         return ref if make else _through(source, ref, context)
@@ -75,12 +72,10 @@ def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -
     for place, named in (("upper", spec.upper), ("work", spec.work)):
         source = context.by_id.get(named.mount) if isinstance(named, MountPath) else None
         if source is not None and source.idmap is not None:
-            wrong(
-                f"{key}.{place}",
-                f'"{source.spec.id}" is id-mapped, and the changes of an overlay do not go through an id-mapping: what '
-                "is made in it belongs to users who may have no number there",
-                f'name a mount of the same without it: bind = {{ mount = "{source.spec.id}" }}, idmap = false',
-            )
+            made = "what is made in it belongs to users who may have no number there"
+            why = f"the changes of an overlay do not go through an id-mapping: {made}"
+            remedy = f'name a mount of the same without it: bind = {{ mount = "{source.spec.id}" }}, idmap = false'
+            wrong(f"{key}.{place}", f'"{source.spec.id}" is id-mapped, and {why}', remedy)
     if filesystem.upper.filesystem != filesystem.work.filesystem:
         wrong(f"{key}.work", "the work directory is on another filesystem than the upper layer", "put both on one")
     elif not filesystem.upper.filesystem:
@@ -175,10 +170,6 @@ def _is_there(key: str, layer: LayerRef, context: Context) -> None:
         return
     kind = holder.contents.kind(layer.path)
     if kind != "directory":
-        context.mistakes.add(
-            key,
-            f'"{layer.path}" in {layer.filesystem} is a {kind}'
-            if kind
-            else f'nothing provides "{layer.path}" in {layer.filesystem}',
-            f'declare it there: [[mount.file]] with path = "{layer.path}" and directory = true',
-        )
+        where = f'"{layer.path}" in {layer.filesystem}'
+        remedy = f'declare it there: [[mount.file]] with path = "{layer.path}" and directory = true'
+        context.mistakes.add(key, f"{where} is a {kind}" if kind else f"nothing provides {where}", remedy)

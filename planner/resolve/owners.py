@@ -121,13 +121,11 @@ def check_peers(spec: Spec, groups: tuple[SharingGroup, ...], context: Context) 
         table = spec.peer_group.get(group.name)
         if group.shared and len(users) > 1 and not (table is not None and table.across_user_namespaces):
             draft = next(one for one in members if one.space.user)
-            context.mistakes.add(
-                f"{draft.key}.peer_group",
-                f'peer group "{group.name}" reaches into a user namespace: who is root in {draft.space.name} could '
-                "mount on the outside",
-                f'write master = "{group.name}" to receive only, or across_user_namespaces = true in '
-                f"[peer_group.{group.name}]",
-            )
+            who = f"who is root in {draft.space.name} could mount on the outside"
+            what = f'peer group "{group.name}" reaches into a user namespace: {who}'
+            remedy = f'write master = "{group.name}" to receive only'
+            remedy += f", or across_user_namespaces = true in [peer_group.{group.name}]"
+            context.mistakes.add(f"{draft.key}.peer_group", what, remedy)
         owned = next((one for one in members if one.space.user), None)
         above = masters.get(group.master)
         while owned is not None and above is not None:

@@ -98,11 +98,10 @@ def _check_ways(space: Space, tree: _Tree, links: dict[Draft, int], context: Con
         if stack is draft:
             continue
         led = ", to which a symlink leads," if where in links else ""
-        context.mistakes.add(
-            f"{draft.key}.target",
-            f'the way to "{draft.target}" is covered by {where.name}{led} so it is not clear which of them comes first',
-            "write the targets as the paths that the symlinks lead to, or name the parent on which it stands",
-        )
+        first = "so it is not clear which of them comes first"
+        what = f'the way to "{draft.target}" is covered by {where.name}{led} {first}'
+        remedy = "write the targets as the paths that the symlinks lead to, or name the parent on which it stands"
+        context.mistakes.add(f"{draft.key}.target", what, remedy)
 
 
 def _named_parent(draft: Draft, parent_id: str, context: Context) -> Draft | None:
@@ -132,11 +131,8 @@ def _find_root(space: Space, context: Context) -> Draft | None:
             what, remedy = f"it is the new root, and left out here: {draft.gone}", "a root is not optional"
             context.mistakes.add(f"{draft.key}.optional", what, remedy)
             return None
-    context.mistakes.add(
-        f"{space.key}.root" if space.key else "root",
-        'no mount has the target "/", so there is no new root',
-        'add a [[mount]] with target = "/", or write root = "inherit"',
-    )
+    key, remedy = f"{space.key}.root".lstrip("."), 'add a [[mount]] with target = "/", or write root = "inherit"'
+    context.mistakes.add(key, 'no mount has the target "/", so there is no new root', remedy)
     return None
 
 
@@ -242,11 +238,9 @@ def _attach(
             tree.add(draft, where, place, walked=parent is None)
             return 0
         if is_magic(where, at, context):
-            context.mistakes.add(
-                f"{draft.key}.target",
-                f'"{link_path}" is a magic link of /proc: it leads to what a process has, and not where its text says',
-                "write the path that is meant",
-            )
+            leads = "it leads to what a process has, and not where its text says"
+            what = f'"{link_path}" is a magic link of /proc: {leads}'
+            context.mistakes.add(f"{draft.key}.target", what, "write the path that is meant")
             return 0
         if draft.spec.on_symlink == "error":
             remedy = 'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)'

@@ -26,6 +26,10 @@ class _GroupDraft:
         self.members: list[Draft] = []
         self.receivers: list[_GroupDraft] = []
 
+    def settled(self, span: TargetPath) -> SharingGroup:
+        members, host = tuple(draft.name for draft in self.members), self.host
+        return SharingGroup(self.name, self.key, self.shared, self.master, host, self.filesystem, span, members)
+
 
 def find_groups(spec: Spec, context: Context) -> tuple[SharingGroup, ...]:
     """The sharing groups, a master always before its slaves; () if a mistake keeps them from being known."""
@@ -49,20 +53,7 @@ def find_groups(spec: Spec, context: Context) -> tuple[SharingGroup, ...]:
             what = f'no mount is in peer group "{group.name}"'
             context.mistakes.add(group.key, what, "take it out, or name it in a mount's peer_group or master")
     _find_workbenches(ordered, context)
-    return tuple(
-        SharingGroup(
-            name=group.name,
-            origin=group.key,
-            shared=group.shared,
-            master=group.master,
-            host=group.host,
-            filesystem=group.filesystem,
-            span=group.span or TargetPath("/"),
-            members=tuple(draft.name for draft in group.members),
-        )
-        for group in ordered
-        if group.span is not None
-    )
+    return tuple(group.settled(group.span) for group in ordered if group.span is not None)
 
 
 def _of_left_out(groups: dict[str, _GroupDraft], context: Context) -> set[str]:
@@ -175,22 +166,18 @@ def _find_spans(ordered: list[_GroupDraft], context: Context) -> None:
             first = "the host's mount"
         for filesystem, span, who in parts:
             if group.filesystem and filesystem != group.filesystem:
-                context.mistakes.add(
-                    group.key,
-                    f'{first} and {who} cannot share events through "{group.name}": they are on different filesystems '
-                    f"({group.filesystem} and {filesystem})",
-                    "peers and slaves show one filesystem, so bind them from one mount",
-                )
+                why = f"they are on different filesystems ({group.filesystem} and {filesystem})"
+                what = f'{first} and {who} cannot share events through "{group.name}": {why}'
+                remedy = "peers and slaves show one filesystem, so bind them from one mount"
+                context.mistakes.add(group.key, what, remedy)
                 break
             group.filesystem = filesystem
             group.span = span if group.span is None else common_ancestor(group.span, span)
         if group.host is not None and group.span is not None and not group.span.is_under(group.host.mount.root):
-            context.mistakes.add(
-                f"{group.key}.host",
-                f'the host\'s mount at "{group.host.mount.mountpoint}" shows {group.host.mount.root} '
-                f"of its filesystem, but members of the group show {group.span}",
-                "name a host mount of that group that shows more, or bind the members from below it",
-            )
+            row, members = group.host.mount, f"members of the group show {group.span}"
+            what = f'the host\'s mount at "{row.mountpoint}" shows {row.root} of its filesystem, but {members}'
+            remedy = "name a host mount of that group that shows more, or bind the members from below it"
+            context.mistakes.add(f"{group.key}.host", what, remedy)
 
 
 def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
@@ -218,12 +205,10 @@ def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
                 draft = FilesystemDraft(draft.fixed._replace(name=f"{name}#{number + 1}", origin=family[0].key))
                 context.filesystems[draft.fixed.name] = draft
             if not _found_workbench(draft, family, context):
-                context.mistakes.add(
-                    draft.fixed.origin,
-                    f"no mount on the host shows {_span(family)} of the filesystem {name.removeprefix('host:')}, "
-                    "which the members of a group have in common",
-                    "mount a wider part of that filesystem on the host first",
-                )
+                part = f"{_span(family)} of the filesystem {name.removeprefix('host:')}"
+                what = f"no mount on the host shows {part}, which the members of a group have in common"
+                remedy = "mount a wider part of that filesystem on the host first"
+                context.mistakes.add(draft.fixed.origin, what, remedy)
             for group in family:
                 group.filesystem = draft.fixed.name
 

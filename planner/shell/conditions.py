@@ -85,12 +85,7 @@ class _Condition:
             left, operator, right = self.words[:3]
             del self.words[:3]
             return self._compared(left, operator, right)
-        if (
-            len(self.all) == 2
-            and self.name != "[["
-            and self.all[0] != "!"
-            and not re.fullmatch("-[a-zA-Z]", self.all[0])
-        ):
+        if self.name != "[[" and len(self.all) == 2 and not re.fullmatch("-[a-zA-Z]|!", self.all[0]):
             raise WrongTest  # an operator without one of its sides, as where a variable is empty
         first = self.words.pop(0)
         if first == "!" and self.words:

@@ -156,11 +156,8 @@ class ShellFinders(ShellBuiltins):
         """Names, as `ls`, `ls -1` and `ls -A` have them in a pipe."""
         letters = "".join(one[1:] for one in arguments if one.startswith("-"))
         paths = [one for one in arguments if not one.startswith("-")] or ["."]
-        if (
-            set(letters) - set("1Ad")
-            or (len(paths) > 1 and "d" not in letters)
-            or not (self.writing or self.context.asked)
-        ):
+        is_followed = not set(letters) - set("1Ad") and (len(paths) == 1 or "d" in letters)
+        if not is_followed or not (self.writing or self.context.asked):
             return self._pass_over("ls", ["ls", *arguments])
         status = 0
         for path in sorted(paths):
