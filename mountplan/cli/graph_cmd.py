@@ -107,9 +107,9 @@ def _format_of(name: str) -> str:
 
 def _rendered(form: str, found: Drawn, chart: LaneChart, room: int) -> str:
     if form == "svg":
-        from mountplan.planner.render.lane_svg import lane_svg
+        from mountplan.planner.render.lane_svg import LaneDrawing
 
-        return lane_svg(chart, found.label)
+        return LaneDrawing(chart).svg(found.label)
     if form == "html":
         from mountplan.planner.render.lane_page import lane_page
         from mountplan.planner.render.plan_lanes import plan_play

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mountplan.planner.change.change_plan import ChangeLine, ChangePlan
-from mountplan.planner.errors import SpecRef
 from mountplan.planner.names import LeftOut
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.fitting import wrapped, wrapped_text
@@ -15,7 +14,7 @@ from mountplan.planner.render.left_out_text import left_out_data, left_out_text,
 from mountplan.planner.render.words import count, padded, visible, width
 
 _MOST = 60  # lines, unless all are wanted
-_VERBS = (("+", "to add"), ("~", "to change"), ("swap", "to swap"), ("-", "to remove"))
+_VERBS = (("+", "add", "added"), ("~", "change", "changed"), ("swap", "swap", "swapped"), ("-", "remove", "removed"))
 
 
 def change_text(plan: Plan, found: ChangePlan, *, everything: bool = False, room: int | None = None) -> str:
@@ -56,7 +55,7 @@ def _change_text(plan: Plan, found: ChangePlan, everything: bool, room: int | No
 
 def counts_text(found: ChangePlan) -> str:
     counts = found.counts()
-    told = ", ".join(f"{counts[sign]:,} {verb}" for sign, verb in _VERBS if counts[sign]) or "nothing to change"
+    told = ", ".join(f"{counts[sign]:,} to {verb}" for sign, verb, _ in _VERBS if counts[sign]) or "nothing to change"
     changed = {(one.namespace, one.mount, one.layer) for one in found.changes if one.sign != "-"}
     layers = Counter((namespace, mount) for namespace, mount, _ in changed)
     mounts = Counter((name, row.mountpoint) for name, table in found.tables for row in table.rows)
@@ -96,15 +95,9 @@ _OUTCOMES = {
 
 
 def changed_text(
-    found: ChangePlan,
-    outcome: str,
-    mounts: int,
-    seconds: float,
-    outside: Sequence[str],
-    left_out: Sequence[LeftOut] = (),
-    *,
-    everything: bool = False,
-) -> str:
+    found: ChangePlan, outcome: str, mounts: int, seconds: float, outside: Sequence[str],
+    left_out: Sequence[LeftOut] = (), *, everything: bool = False,
+) -> str:  # fmt: skip
     """What was done: the changes in short, and what stands there now."""
     label = visible(found.label)
     counted = count(mounts, "mount") + left_out_words(left_out)
@@ -125,47 +118,40 @@ def changed_text(
 
 def _done(found: ChangePlan) -> str:
     counts = found.counts()
-    words = (("+", "added"), ("~", "changed"), ("swap", "swapped"), ("-", "removed"))
-    return ", ".join(f"{counts[sign]:,} {word}" for sign, word in words if counts[sign])
+    return ", ".join(f"{counts[sign]:,} {done}" for sign, _, done in _VERBS if counts[sign])
 
 
 def change_data(plan: Plan, found: ChangePlan) -> dict[str, Any]:
     """The same as values for JSON."""
+    counts, names = found.counts(), {sign: verb for sign, verb, _ in _VERBS}
     return {
         "name": found.label,
         "file": plan.file,
         "changes": [
             {
-                "change": {"+": "add", "-": "remove", "~": "change", "swap": "swap"}[one.sign],
+                "change": names[one.sign],
                 "namespace": one.namespace,
                 "mount": one.mount,
                 "layer": one.layer,
                 "what": one.what,
                 "reason": one.reason,
-                **_ref(plan.ref(one.origin) if one.origin else None),
+                **_place_in_spec(plan, one.origin),
                 "noticed_by": list(one.notices),
             }
             for one in found.changes
         ],
-        "counts": {
-            name: found.counts()[sign]
-            for sign, name in (("+", "add"), ("~", "change"), ("swap", "swap"), ("-", "remove"))
-        },
+        "counts": {name: counts[sign] for sign, name in names.items()},
         "left_out": left_out_data(plan.expected.left_out),
         "notes": list(found.asides),
         "seen_outside": list(found.spread),
         "refused": [
-            {
-                "code": one.kind,
-                "message": one.what,
-                "remedy": one.remedy,
-                **_ref(plan.ref(one.origin) if one.origin else None),
-            }
+            {"code": one.kind, "message": one.what, "remedy": one.remedy, **_place_in_spec(plan, one.origin)}
             for one in found.obstacles
         ],
         "steps": len(found.steps),
     }
 
 
-def _ref(ref: SpecRef | None) -> dict[str, Any]:
+def _place_in_spec(plan: Plan, origin: str) -> dict[str, Any]:
+    ref = plan.ref(origin) if origin else None
     return {"key": ref.key, "line": ref.line} if ref is not None else {"key": "", "line": 0}

@@ -60,11 +60,9 @@ def _border(groups: tuple[ExplainedGroup, ...], here: str) -> list[str]:
         own = [spot for spot in group.members if spot.namespace == here]
         if not own:
             continue
-        others = [spot for spot in group.members if spot.namespace != here]
-        to = others + [spot for spot in group.below if spot.namespace != here]
-        sources = others + [
-            spot for number in group.above for spot in by_number[number].members if spot.namespace != here
-        ]
+        to = [spot for spot in (*group.members, *group.below) if spot.namespace != here]
+        above = (spot for number in group.above for spot in by_number[number].members)
+        sources = [spot for spot in (*group.members, *above) if spot.namespace != here]
         if group.number and to:
             leaves += [f"{spot.path} -> {_namespaces(to)}" for spot in own]
         if sources:
@@ -138,13 +136,8 @@ def answer_data(answer: Answer) -> dict[str, Any]:
         "refused": answer.refused or None,
         "depends": list(answer.depends),
         "effects": [
-            {
-                **_spot(effect.spot),
-                "what": effect.what,
-                "with_mounts_below": effect.with_it,
-                "chain": list(effect.chain),
-            }
-            for effect in answer.effects
+            {**_spot(one.spot), "what": one.what, "with_mounts_below": one.with_it, "chain": list(one.chain)}
+            for one in answer.effects
         ],
     }
 

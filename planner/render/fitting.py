@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from mountplan.planner.render.words import columns, padded, width
 
@@ -20,7 +20,7 @@ _DRAWN = "│├└─|` "
 
 
 def fitted(
-    rows: list[tuple[str, ...]], caps: tuple[int, ...], room: int | None, spare: Collection[int] = ()
+    rows: Sequence[tuple[str, ...]], caps: tuple[int, ...], room: int | None, spare: Collection[int] = ()
 ) -> list[str]:
     """As words.columns(), but no line is wider than `room`; `spare` are columns that go first if there is too little.
 
@@ -45,6 +45,14 @@ def fitted(
         )
         lines.append(line + cut(cells[-1], room - width(line)) if cells else line)
     return lines
+
+
+def fitted_between(
+    rows: Sequence[tuple[str, ...] | str], caps: tuple[int, ...], room: int | None, spare: Collection[int] = ()
+) -> list[str]:
+    """The same, where some are lines already, which stay as they are."""
+    lines = iter(fitted([row for row in rows if not isinstance(row, str)], caps, room, spare))
+    return [row if isinstance(row, str) else next(lines) for row in rows]
 
 
 def _shared_out(widths: list[int], room: int) -> list[int]:

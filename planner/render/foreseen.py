@@ -83,10 +83,8 @@ def classic_text(classic: Classic, *, everything: bool = False, room: int | None
         lines += _some([visible(place) for place in classic.places], everything)
     if classic.wrong:
         lines += ["", f"Of {count(classic.wanted, 'mount')}, {len(classic.wrong):,} would not be as written:"]
-        lines += _some(
-            fitted([(visible(place), visible(what)) for place, what in classic.wrong], (36,), room and room - 4),
-            everything,
-        )
+        wrong = [(visible(place), visible(what)) for place, what in classic.wrong]
+        lines += _some(fitted(wrong, (36,), room and room - 4), everything)
     return "\n".join(lines) + "\n"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mountplan.planner.names import MASKS, Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
@@ -125,9 +123,6 @@ class PlanIndex:
         """The step after which `handle` can be built upon; 0 if the plan does not make it."""
         return self.attached.get(handle) or self.made.get(handle, 0)
 
-    def children_of(self, mount: ExpectedMount) -> Sequence[ExpectedMount]:
-        return self.children[mount.name]
-
     def what(self, mount: ExpectedMount) -> str:
         """What the mount shows: `tmpfs size=1m`, `host:/usr and below`, `bind of data:/incoming`."""
         if mount.is_namespace_file:
@@ -168,20 +163,11 @@ class PlanIndex:
         """Whether its owner can undo it, and whether it can be seen at all."""
         marks = [{"locked": "locked", "attributes": "attributes locked"}[mount.lock]] if mount.lock else []
         if mount.name in self.hidden_by:
-            marks.append(f"hidden by {self.called(self.hidden_by[mount.name])}")
+            marks.append(f"hidden by {visible(self.hidden_by[mount.name])}")
         elif mount.name in self.covered_by:
             cover = self.covered_by[mount.name]  # drawn right below: a name that is only a path says nothing new
-            marks.append("covered" if cover.startswith("/") else f"covered by {self.called(cover)}")
+            marks.append("covered" if cover.startswith("/") else f"covered by {visible(cover)}")
         return ", ".join(marks)
-
-    def called(self, handle: Handle) -> str:
-        """How text names a mount: its id, if it was given one, or its mountpoint."""
-        return visible(handle)
-
-    def external(self, group: str) -> str:
-        """The host path whose mount's group this is, or ""."""
-        found = self.groups.get(group)
-        return found.host if found else ""
 
 
 def _path_order(mount: ExpectedMount) -> tuple[bool, tuple[str, ...]]:

@@ -40,7 +40,7 @@ class LaneDrawing:
         self.height = _TOP + len(lines) * _ROW + (2 * _ROW if self.legend else 0)
 
     def svg(self, title: str) -> str:
-        """A drawing by itself."""
+        """A drawing by itself, as a file."""
         head = f"<title>{escaped(visible(title))}</title>\n<style>\n{STYLE}</style>\n"
         return self._drawn(' xmlns="http://www.w3.org/2000/svg"', head) + "\n"
 
@@ -106,9 +106,8 @@ class LaneDrawing:
     def _tie(self, y: float, start: float, end: float, over: list[int], lane: Lane) -> str:
         """A line with a bridge over each lane in `over`."""
         hops = "".join(f"H{self._x(column) - 5:g}a5 5 0 0 1 10 0" for column in over)
-        return (
-            f'<path class="tie" data-group="{lane.group}" stroke="{color(lane)}" d="M{start:g} {y:g}{hops}H{end:g}"/>'
-        )
+        d = f"M{start:g} {y:g}{hops}H{end:g}"
+        return f'<path class="tie" data-group="{lane.group}" stroke="{color(lane)}" d="{d}"/>'
 
     def _line(self, at: int, line: LaneLine) -> Iterator[str]:
         y = self._y(at)
@@ -120,26 +119,19 @@ class LaneDrawing:
         x = _LEFT + len(line.prefix) * _CHAR
         room = _MOST_PATH - len(line.prefix)
         parts.append(f'<text x="{x:g}" y="{y:g}">{escaped(_short(line.text, room))}</text>')
-        looks = "mark" if line.mark else "what"
-        parts.append(
-            f'<text class="{looks}" x="{self.what:g}" y="{y:g}">{escaped(_short(line.whole_what, _MOST_WHAT))}</text>'
-        )
+        looks, what = "mark" if line.mark else "what", escaped(_short(line.whole_what, _MOST_WHAT))
+        parts.append(f'<text class="{looks}" x="{self.what:g}" y="{y:g}">{what}</text>')
         if lane is not None:
             if lane.column >= 0:
                 parts.append(_sign(self._x(lane.column), y, lane, is_peer=line.is_peer))
             if line.label:
                 sign = "" if lane.column >= 0 else "● " if line.is_peer else "▼ "
-                parts.append(
-                    f'<text class="label" x="{self.labels + 6:g}" y="{y:g}" style="fill:{color(lane)}">'
-                    f"{escaped(sign + line.label)}</text>"
-                )
-        place = visible(line.row.mountpoint) if line.row is not None else line.text
-        about = f"{place}: {line.whole_what}" + (f", {_sharing(line, lane)}" if lane is not None else "")
-        yield (
-            f'<g class="mount" data-at="{at}" aria-label="{escaped(about)}"><title>{escaped(about)}</title>'
-            + "".join(parts)
-            + "</g>"
-        )
+                looks = f'x="{self.labels + 6:g}" y="{y:g}" style="fill:{color(lane)}"'
+                parts.append(f'<text class="label" {looks}>{escaped(sign + line.label)}</text>')
+        sharing = f", {'peer in' if line.is_peer else 'slave of'} {lane.called}" if lane is not None else ""
+        about = escaped(f"{visible(line.row.mountpoint)}: {line.whole_what}{sharing}")
+        inner = f"<title>{about}</title>{''.join(parts)}"
+        yield f'<g class="mount" data-at="{at}" aria-label="{about}">{inner}</g>'
 
     def _tree(self, y: float, prefix: str) -> Iterator[str]:
         """The lines before a path, two characters of the prefix at a time."""
@@ -157,11 +149,6 @@ class LaneDrawing:
             yield f'<path class="tree" d="{ways}"/>'
 
 
-def lane_svg(chart: LaneChart, title: str) -> str:
-    """The picture as a file."""
-    return LaneDrawing(chart).svg(title)
-
-
 def color(lane: Lane) -> str:
     return COLORS[lane.number % len(COLORS)]
 
@@ -175,10 +162,6 @@ def _sign(x: float, y: float, lane: Lane, *, is_peer: bool) -> str:
     if is_peer:
         return f'<circle class="sign" cx="{x:g}" cy="{y:g}" r="5" fill="{color(lane)}"/>'
     return f'<path class="sign slave" stroke="{color(lane)}" d="M{x - 5.5:g} {y - 4:g}h11l-5.5 9z"/>'
-
-
-def _sharing(line: LaneLine, lane: Lane) -> str:
-    return f"{'peer in' if line.is_peer else 'slave of'} {lane.called}"
 
 
 def _short(text: str, most: int) -> str:

@@ -140,19 +140,11 @@ def lane_chart(
             first, last = spans.get(master, (at, at))
             spans[master] = (min(first, at), max(last, at))
     columns, count, border = _columns(spans, groups, masters, most)
-    lanes = {
-        group: Lane(
-            group,
-            groups.name(group),
-            visible(groups.outside.get(group, "")),
-            groups.is_outside(group),
-            masters.get(group, 0),
-            *spans[group],
-            columns.get(group, -1),
-            number,
-        )
-        for number, group in enumerate(sorted(spans, key=lambda group: (spans[group], group)))
-    }
+    lanes: dict[int, Lane] = {}
+    for number, group in enumerate(sorted(spans, key=lambda group: (spans[group], group))):
+        called = groups.name(group), visible(groups.outside.get(group, "")), groups.is_outside(group)
+        where = *spans[group], columns.get(group, -1)
+        lanes[group] = Lane(group, *called, masters.get(group, 0), *where, number)
     alive: list[list[Lane]] = [[] for _ in lines]
     for lane in lanes.values():
         if lane.column >= 0:

@@ -76,15 +76,13 @@ def picture_of(plan: Plan) -> Picture:
             words = " ".join(filter(None, (index.attributes(mount), "unbindable" if mount.unbindable else "")))
             text = (visible(index.where[mount.name]), index.what(mount), words, index.marks(mount))
             box = Box(keys[mount.name], tuple(map(visible, filter(None, text))))
-            if mount.group in together:
-                peers.setdefault(mount.group, []).append(box)
-            else:
-                boxes.append(box)
             if mount.parent in keys:
                 lines.append(Line(keys[mount.parent], keys[mount.name], "mounted"))
             if mount.group in together:
-                pass  # it is in the group's cluster
-            elif mount.group in group_keys:
+                peers.setdefault(mount.group, []).append(box)
+                continue
+            boxes.append(box)
+            if mount.group in group_keys:
                 lines.append(Line(keys[mount.name], group_keys[mount.group], "peer"))
             elif mount.master in group_keys:
                 lines.append(Line(group_keys[mount.master], keys[mount.name], "slave"))

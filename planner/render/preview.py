@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from mountplan.planner.characters import toml_string
 from mountplan.planner.plan.plan import ExpectedNamespace, Plan
 from mountplan.planner.plan.steps import MakeSeed, MakeUserNamespace
 from mountplan.planner.render.altered_text import altered_lines
@@ -16,7 +17,7 @@ from mountplan.planner.render.sharing_text import sharing_lines
 from mountplan.planner.render.steplist import step_lines
 from mountplan.planner.render.table_text import group_names, table_lines
 from mountplan.planner.render.tree_text import tree_lines
-from mountplan.planner.render.words import count, visible, width
+from mountplan.planner.render.words import columns, count, visible, width
 from mountplan.planner.tables.table import MountTable
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ def plan_text(
     inner = None if room is None else room - 2
     blocks: list[list[str]] = [wrapped(title(plan), room)]
     if settings:
-        from mountplan.planner.render.settings_text import settings_lines
-
         blocks.append(["Parameters", *_indented(settings_lines(settings))])
     several = len(plan.expected.namespaces) > 1
     private = " (a mount without a word on sharing is private)" if plan.expected.groups else ""
@@ -83,10 +82,22 @@ def plan_text(
 
         blocks.append([wrapped_text(left_out_text(plan.expected.left_out), room).rstrip()])
     if plan.requirements and steps:
-        blocks.append(["Needs", *_indented(requirement_lines(plan, inner))])
+        needs = [(visible(one.what), f"for: {visible(one.reason)}") for one in plan.requirements]
+        blocks.append(["Needs", *_indented(fitted(needs, (72,), inner))])
     elif plan.requirements:
         blocks.append(["Needs", *_indented(wrapped(_needs(plan), inner, hanging=0))])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def settings_lines(settings: Sequence[Setting]) -> list[str]:
+    """A line for each parameter: name, value, where it is from."""
+    return columns([(f"{visible(one.name)} = {toml_string(one.value)}", _from(one)) for one in settings], (72,))
+
+
+def _from(one: Setting) -> str:
+    if one.given:
+        return "as given"
+    return f"from the environment: {visible(one.variable)}" if one.variable else "by default"
 
 
 def _owner(plan: Plan, namespace: ExpectedNamespace) -> str:
@@ -147,14 +158,9 @@ def _needs(plan: Plan) -> str:
     words = [visible(one.what) for one in plan.requirements]
     types = [word.removeprefix(kind) for word in words if word.startswith(kind)]
     rest = [word for word in words if not word.startswith(kind)]
-    return "; ".join(
-        [*rest, *([f"{kind.strip()}s {', '.join(types)}" if len(types) > 1 else kind + types[0]] if types else [])]
-    )
-
-
-def requirement_lines(plan: Plan, room: int | None = None) -> list[str]:
-    """What kernel and user must be able to do, and for what."""
-    return fitted([(visible(one.what), f"for: {visible(one.reason)}") for one in plan.requirements], (72,), room)
+    if types:
+        rest.append(f"{kind.strip()}s {', '.join(types)}" if len(types) > 1 else kind + types[0])
+    return "; ".join(rest)
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -74,12 +74,9 @@ def mistakes_text(mistakes: Sequence[Mistake], *, everything: bool = False) -> s
         elif told[kind] == _FIRST_OF_A_KIND + 1:
             rest = alike[_FIRST_OF_A_KIND:]
             known = dict.fromkeys(str(one.ref.line) for one in rest if one.ref.line)
-            places = listed(list(known), _MOST_PLACES)
-            lines.append(
-                f"{mistake.ref.file}: {kind[1]}: {len(rest):,} more of this kind"
-                + (f", on lines {places}" if places else "")
-                + "\n  remedy: as above; `mountplan check --all` tells each"
-            )
+            places = f", on lines {listed(list(known), _MOST_PLACES)}" if known else ""
+            lines.append(f"{mistake.ref.file}: {kind[1]}: {len(rest):,} more of this kind{places}")
+            lines.append("  remedy: as above; `mountplan check --all` tells each")
     return visible_lines("\n".join(lines))
 
 
@@ -124,14 +121,13 @@ def error_data(error: MountplanError, plan: Plan | None = None) -> dict[str, Any
     """An error as values for JSON: always `code`, `exit_status`, `message`, `remedy`, and what its kind has besides."""
     message, _, remedy = str(error).partition(_REMEDY)
     data: dict[str, Any] = {"code": error.code, "exit_status": error.exit_status}
-    if isinstance(error, SpecError):
-        message, remedy = count(len(error.mistakes), "mistake") + " in the spec", ""
-        data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
-    elif isinstance(error, NotAllowed):
-        message, remedy = f"not allowed here: {count(len(error.mistakes), 'thing')} in the spec", ""
-        data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
-    elif isinstance(error, InUse):
-        message, remedy = f"in use: {count(len(error.mistakes), 'thing')} that the spec needs for itself", ""
+    if isinstance(error, (SpecError, NotAllowed, InUse)):
+        things, remedy = count(len(error.mistakes), "thing"), ""
+        message = f"{count(len(error.mistakes), 'mistake')} in the spec"
+        if isinstance(error, NotAllowed):
+            message = f"not allowed here: {things} in the spec"
+        elif isinstance(error, InUse):
+            message = f"in use: {things} that the spec needs for itself"
         data["mistakes"] = [mistake_data(mistake) for mistake in error.mistakes]
     elif isinstance(error, PlanRefused):
         data["reasons"] = list(error.reasons)

@@ -8,6 +8,11 @@ from mountplan.planner.plan.plan import EdgeKind
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.words import visible
 
+_UNCOVERED = (
+    'before "/" is covered',
+    "The kernel lets no process make a user namespace whose root is covered, and the yard covers it.",
+)
+_FIRST = ("", "A superblock must exist before anything can be mounted from it.")
 # What the method itself says of each kind of step, where no edge of the graph does: (in a few words, in a sentence).
 METHOD: dict[str, tuple[str, str]] = {
     "unshare_namespace": (
@@ -18,14 +23,8 @@ METHOD: dict[str, tuple[str, str]] = {
         "while the host is in reach",
         "The inherited copy of the host's mounts is still in the host's groups; making it private ends that.",
     ),
-    "make_id_map": (
-        'before "/" is covered',
-        "The kernel lets no process make a user namespace whose root is covered, and the yard covers it.",
-    ),
-    "make_user_namespace": (
-        'before "/" is covered',
-        "The kernel lets no process make a user namespace whose root is covered, and the yard covers it.",
-    ),
+    "make_id_map": _UNCOVERED,
+    "make_user_namespace": _UNCOVERED,
     "make_stage": (
         "what is locked must stand there at once",
         "The kernel locks what a copy of a namespace for another user has, all of it, and nothing later on.",
@@ -47,8 +46,8 @@ METHOD: dict[str, tuple[str, str]] = {
         "the host is out of reach now",
         "What is attached below a shared mount is copied to all its peers: so nothing is attached before this.",
     ),
-    "make_filesystem": ("", "A superblock must exist before anything can be mounted from it."),
-    "attach_image": ("", "A superblock must exist before anything can be mounted from it."),
+    "make_filesystem": _FIRST,
+    "attach_image": _FIRST,
     "make_overlay": ("", "The layers of an overlay are fixed when it is made: so what it is made of comes first."),
     "clone_host_workbench": (
         "clones are taken from it",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mountplan.planner.plan.steps import OpenNamespace, Step, UnshareNamespace
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.render.fitting import fitted, wrapped
+from mountplan.planner.render.fitting import fitted_between, wrapped
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.reasons import short_reason
 from mountplan.planner.render.words import count, visible
@@ -18,21 +18,9 @@ _MOST_LINES = 160
 
 _CUT_OFF, _PREPARE, _BUILD, _ENTER = range(4)
 _TITLES = ("Cut off from the host", "Workbenches and seeds", "The tree, from its root down", "Enter it")
-_PHASE_OF = {
-    "unshare_namespace": _CUT_OFF,
-    "take_host_group": _CUT_OFF,
-    "make_id_map": _CUT_OFF,
-    "make_user_namespace": _CUT_OFF,
-    "make_stage": _BUILD,
-    "own_namespace": _BUILD,
-    "make_yard": _CUT_OFF,
-    "make_private": _CUT_OFF,
-    "open_namespace": _BUILD,
-    "make_base": _BUILD,
-    "clone_mount": _BUILD,
-    "attach": _BUILD,
-    "enter_root": _ENTER,
-}
+_CUTS_OFF = ("unshare_namespace", "take_host_group", "make_id_map", "make_user_namespace", "make_yard", "make_private")
+_BUILDS = ("make_stage", "own_namespace", "open_namespace", "make_base", "clone_mount", "attach")
+_PHASE_OF = {**dict.fromkeys(_CUTS_OFF, _CUT_OFF), **dict.fromkeys(_BUILDS, _BUILD), "enter_root": _ENTER}
 
 
 class _Item(NamedTuple):
@@ -42,33 +30,25 @@ class _Item(NamedTuple):
 
 def step_lines(index: PlanIndex, *, everything: bool, room: int | None = None) -> list[str]:
     """`everything` shows each step, and those that only close a descriptor too. `room` as in fitting.py."""
-    rows: list[tuple[str, ...]] = []
-    notes: dict[int, str] = {}
+    digits = len(str(len(index.plan.steps)))
+    rows: list[tuple[str, ...] | str] = []
     releases = 0
     everything_fits = sum(1 for step in index.plan.steps if step.kind != "release") <= _FEW_STEPS
     for title, steps in _phases(index.plan.steps):
         shown = steps if everything else [item for item in steps if item.step.kind != "release"]
         releases += len(steps) - len(shown)
-        notes[len(rows)] = f"  {title}"
-        rows.append(())
+        rows.append(f"  {title}")
         for part in [shown] if everything or everything_fits else _cut(_fold(shown)):
-            if isinstance(part, str):
-                notes[len(rows)] = f"    {part}"
-                rows.append(())
-            else:
-                rows += [_row(item, index) for item in part]
-    digits = len(str(len(index.plan.steps)))
-    cells = [("    " + row[0].rjust(digits), *row[1:]) for row in rows if row]
-    lines = iter(fitted(cells, (4 + digits, 44), room))
-    found = [notes.get(at) or next(lines) for at in range(len(rows))]
+            rows += [f"    {part}"] if isinstance(part, str) else [_row(item, index, digits) for item in part]
+    found = fitted_between(rows, (4 + digits, 44), room)
     if releases:
         hidden = f"  not shown: {count(releases, 'step')} that close a descriptor after its last use (--all)"
         found += wrapped(hidden, room)
     return found
 
 
-def _row(item: _Item, index: PlanIndex) -> tuple[str, ...]:
-    return (str(item.number), visible(item.step.describe()), short_reason(item.step, index))
+def _row(item: _Item, index: PlanIndex, digits: int) -> tuple[str, ...]:
+    return f"    {item.number:>{digits}}", visible(item.step.describe()), short_reason(item.step, index)
 
 
 def _phases(steps: tuple[Step, ...]) -> list[tuple[str, list[_Item]]]:

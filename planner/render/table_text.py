@@ -8,7 +8,7 @@ from typing import Any
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, OWN_GROUPS
-from mountplan.planner.render.fitting import fitted
+from mountplan.planner.render.fitting import fitted_between
 from mountplan.planner.render.outline import folded_text, outline
 from mountplan.planner.render.words import place_below, visible, visible_lines
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
@@ -34,31 +34,21 @@ def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool, room
         if len(siblings) > 1:
             siblings.sort(key=lambda row: TargetPath(row.mountpoint).parts)
     shown = len(HEADER) - 1 if fold else len(HEADER)
-    rows: list[tuple[str, ...]] = [HEADER[:shown]]
-    folded: dict[int, str] = {}
+    rows: list[tuple[str, ...] | str] = [HEADER[:shown]]
     for branch in outline(roots, lambda row: children[row.mount_id], fold=fold, most=200):
         if branch.folded:
-            folded[len(rows)] = folded_text(branch, lambda row: row.mountpoint, room)
+            rows.append(folded_text(branch, lambda row: row.mountpoint, room))
             continue
         parent = by_id.get(branch.item.parent_id) if branch.prefix else None
         where = place_below(parent.mountpoint if parent else None, branch.item.mountpoint)
         rows.append(_cells(branch.prefix + visible(_short(where)), branch.item, names)[:shown])
-    lines = fitted(rows, (36, 24, 10, 32, 28)[: shown - 1], room, spare=(1, 2))
-    for at in sorted(folded, reverse=True):
-        lines.insert(at, folded[at])
-    return lines
+    return fitted_between(rows, (36, 24, 10, 32, 28)[: shown - 1], room, spare=(1, 2))
 
 
 def _cells(where: str, row: MountRow, names: Mapping[int, str]) -> tuple[str, ...]:
     source = ("?" if row.source == UNTOLD else row.source) + (f"[{row.root}]" if row.root != "/" else "")
-    return (
-        where,
-        visible(source) or "-",
-        visible(row.fstype),
-        row.attributes,
-        sharing_of(row, names) or "private",
-        visible(row.options),
-    )
+    sharing = sharing_of(row, names) or "private"
+    return where, visible(source) or "-", visible(row.fstype), row.attributes, sharing, visible(row.options)
 
 
 def _short(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace
-from mountplan.planner.render.fitting import fitted
+from mountplan.planner.render.fitting import fitted_between
 from mountplan.planner.render.index import PlanIndex
 from mountplan.planner.render.outline import folded_text, outline
 from mountplan.planner.render.words import place_below, visible
@@ -11,18 +11,13 @@ from mountplan.planner.render.words import place_below, visible
 
 def tree_lines(index: PlanIndex, namespace: ExpectedNamespace, *, fold: bool, room: int | None = None) -> list[str]:
     """One line a mount; a mount that stands on another is indented below it. `room` as in fitting.py."""
-    rows: list[tuple[str, ...]] = []
-    folded: dict[int, str] = {}
-    roots = index.roots[namespace.name]
-    for branch in outline(roots, index.children_of, fold=fold):
+    rows: list[tuple[str, ...] | str] = []
+    for branch in outline(index.roots[namespace.name], lambda mount: index.children[mount.name], fold=fold):
         if branch.folded:
-            folded[len(rows)] = folded_text(branch, lambda mount: index.where[mount.name], room)
-            continue
-        rows.append(_row(index, branch.prefix, branch.item))
-    lines = fitted(rows, (36, 30), room)
-    for at in sorted(folded, reverse=True):
-        lines.insert(at, folded[at])
-    return lines
+            rows.append(folded_text(branch, lambda mount: index.where[mount.name], room))
+        else:
+            rows.append(_row(index, branch.prefix, branch.item))
+    return fitted_between(rows, (36, 30), room)
 
 
 def _row(index: PlanIndex, prefix: str, mount: ExpectedMount) -> tuple[str, ...]:

@@ -88,17 +88,9 @@ def explain(plan: Plan, index: PlanIndex, number: int) -> WhyAnswer:
         for edge in index.after.get(handle, [])
     ]
     waiting.sort()
-    return WhyAnswer(
-        number=number,
-        total=len(plan.steps),
-        step=step.describe(),
-        origin=plan.ref(step.origin),
-        method=METHOD.get(step.kind, ("", ""))[1],
-        chain=tuple(chain),
-        cut=cut,
-        waiting=tuple(waiting[:_MOST_WAITING]),
-        more_waiting=max(0, len(waiting) - _MOST_WAITING),
-    )
+    place, method = plan.ref(step.origin), METHOD.get(step.kind, ("", ""))[1]
+    told, more = tuple(waiting[:_MOST_WAITING]), max(0, len(waiting) - _MOST_WAITING)
+    return WhyAnswer(number, len(plan.steps), step.describe(), place, method, tuple(chain), cut, told, more)
 
 
 def _chain(plan: Plan, index: PlanIndex, number: int) -> tuple[list[Link], int]:
@@ -183,11 +175,10 @@ def _told(answer: WhyAnswer) -> str:
 
 
 def _as_data(answer: WhyAnswer) -> dict[str, object]:
-    origin = answer.origin
     return {
         "number": answer.number,
         "step": answer.step,
-        "origin": {"file": origin.file, "key": origin.key, "line": origin.line},
+        "origin": {key: getattr(answer.origin, key) for key in ("file", "key", "line")},
         "method": answer.method,
         "after": [link._asdict() for link in answer.chain],
         "before": [{"number": number, "reason": reason} for number, reason in answer.waiting],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES
@@ -87,7 +88,7 @@ def sharing_words(mount: ExpectedMount) -> str:
     return " ".join(words)
 
 
-def columns(rows: list[tuple[str, ...]], caps: tuple[int, ...]) -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]], caps: tuple[int, ...]) -> list[str]:
     """Rows as lines of aligned columns. A column is as wide as its widest cell within its cap; the last has no cap."""
     widths = [0] * len(caps)
     for row in rows:

@@ -16,7 +16,7 @@ import pytest
 from mountplan import api
 from mountplan.planner.ask.explain import Explainer
 from mountplan.planner.render.lane_page import SCRIPT, Play, lane_page
-from mountplan.planner.render.lane_svg import lane_svg
+from mountplan.planner.render.lane_svg import LaneDrawing
 from mountplan.planner.render.lanes import GroupNames, LaneChart, Scene, lane_chart
 from mountplan.planner.tables.table import MountTable
 from tests.hosts import CHECKOUT, PATIENCE
@@ -42,7 +42,7 @@ def program(*names: str) -> str:
 
 def test_a_picture_is_svg_and_the_same_each_time() -> None:
     drawn = chart((1, 0), (2, 0), (3, 1), (0, 1), (2, 0), (3, 1))
-    svg = lane_svg(drawn, "shop")
+    svg = LaneDrawing(drawn).svg("shop")
     golden("lanes.svg", svg)
     root = ElementTree.fromstring(svg)
     assert f"{SVG}svg" == root.tag
@@ -57,7 +57,7 @@ def test_a_picture_is_svg_and_the_same_each_time() -> None:
 def test_whatever_a_path_holds_the_picture_is_text(name: str) -> None:
     rows = (row(1, 0, "/"), row(2, 1, f"/{name}", peer_group=1, source=name, fstype=name, root=f"/{name}"))
     drawn = lane_chart([Scene(name, MountTable(rows))] * 2, GroupNames({1: name}))
-    ElementTree.fromstring(lane_svg(drawn, name))
+    ElementTree.fromstring(LaneDrawing(drawn).svg(name))
     page = lane_page(drawn, name)
     assert "<script>alert" not in page
     assert 2 == page.count("</script>")

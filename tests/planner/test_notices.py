@@ -6,7 +6,7 @@ from mountplan.planner.compare.difference import Difference
 from mountplan.planner.language.parameters import Setting
 from mountplan.planner.render.aside_text import arrivals_text, notices_text
 from mountplan.planner.render.kernel_comparison import KernelComparison, comparison_text
-from mountplan.planner.render.settings_text import settings_lines
+from mountplan.planner.render.preview import settings_lines
 
 
 def test_an_option_in_another_form_is_told_with_both() -> None:
