@@ -106,7 +106,7 @@ def _parameter(part: object) -> str:
 
 def _text(word: Word, refusal: Refusal) -> str:
     shown = _shown(word)
-    remedy = "write out what stands for it"
+    remedy = "write out what stands for it; or run the script with `mountplan import bwrap --` in front of its bwrap"
     if any(isinstance(part, Substitution) for part in word):
         refusal.add("", f"{shown}: what commands write is not known", remedy)
     elif not all(isinstance(part, Text) for part in word):

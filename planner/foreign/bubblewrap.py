@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import cache
 
 from mountplan.planner.foreign.mount_words import share
@@ -25,6 +26,7 @@ _BINDS = {  # option -> (attributes, may the source be missing)
 UNSHARED_BY_ALL = ("user", "ipc", "pid", "net", "uts", "cgroup")
 _NAMESPACES = {f"--unshare-{kind}": kind for kind in UNSHARED_BY_ALL}
 _NAMESPACES |= {f"--unshare-{kind}-try": kind for kind in ("user", "cgroup")}
+_MORE = ("--proc", "--dev", "--tmpfs", "--dir", "--symlink", "--setenv", "--chdir", "--hostname", "--cap-add")
 PROC_COVERS = ("sys", "sysrq-trigger", "irq", "bus")
 # Options that say nothing about mounts, and how many words follow each; those in _QUIET are of no use in a spec.
 _OTHER = {
@@ -203,7 +205,9 @@ class _BubblewrapImport:
             if option not in _QUIET:
                 self.draft.cannot_say(" ".join((option, *given)))
         else:
-            self.refusal.add("", f"{option} is no option of bwrap that is known here", "leave it out; see bwrap(1)")
+            close = get_close_matches(option, (*_BINDS, *_NAMESPACES, *_OTHER, *_MORE), n=1)
+            remedy = f"did you mean {close[0]}?" if close else "leave it out; see bwrap(1)"
+            self.refusal.add("", f"{option} is no option of bwrap that is known here", remedy)
 
     def _args(self, number: str) -> None:
         """The words that come through a descriptor, each ended by a zero byte, stand in place of the option."""

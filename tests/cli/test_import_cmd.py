@@ -70,6 +70,8 @@ def test_the_command_line_of_bwrap_may_be_in_a_script_or_come_from_standard_inpu
     ("text", "told"),
     [
         ('bwrap --bind "$HOME" /x', "<stdin>: $HOME: variables are not replaced"),
+        ('bwrap --bind "$HOME" /x', "or run the script with `mountplan import bwrap --` in front of its bwrap"),
+        ("bwrap --tmpf /x sh", "remedy: did you mean --tmpfs?"),
         ("bwrap --tmpfs '/x", "is not understood as words of a shell"),
         ("bwrap --bind ~/x /x sh", "~/x: patterns, braces and ~ are not replaced"),
         ("bwrap --bind /x{1,2} sh", "/x{1,2}: patterns, braces and ~ are not replaced"),
