@@ -9,11 +9,14 @@ from itertools import islice
 from mountplan.applier.sys.abi import MACHINES, USER_NS_INIT_INO
 from mountplan.planner.errors import NamespaceRefused
 from mountplan.planner.fstypes import ROWS
+from mountplan.planner.light import TypeVar
 
 # What a filter, a limit or want of memory refuses: that says nothing of what was asked for.
 OF_THE_SYSTEM = frozenset({E.EPERM, E.ENOSYS, E.ENOMEM, E.EMFILE, E.ENFILE})
 # Of these, what says so to any user, of whatever he asks.
 OF_WANT = OF_THE_SYSTEM - {E.EPERM, E.ENOSYS}
+
+_Row = TypeVar("_Row")
 
 
 class KernelRefusal(OSError):
@@ -49,285 +52,179 @@ _OF_OVERLAYS = (
 
 NEVER = "run it as root, or without --rootless never"
 
+
+def _each(rows: dict[tuple[str, int], _Row]) -> dict[tuple[str, int], _Row]:
+    """A row for each of the kinds that share one."""
+    return {(kind, number): row for (kinds, number), row in rows.items() for kind in kinds.split("|")}
+
+
 # (kind of step, errno) -> (meaning, remedy). A kind of "" holds for every step. The words of errno(3) come with it.
-_MEANINGS: dict[tuple[str, int], tuple[str, str]] = {
-    ("unshare_namespace", E.EPERM): (
-        "this user may create neither a mount namespace nor a user namespace",
-        _ALLOW_USERNS,
-    ),
+_MEANINGS: dict[tuple[str, int], tuple[str, str]] = _each({
+    ("unshare_namespace", E.EPERM): ("this user may create neither a mount namespace nor a user namespace",
+        _ALLOW_USERNS),
     ("isolate", E.EPERM): ("this user may not do that, not even in a user namespace", _ALLOW_USERNS),
-    ("map_ids", E.EPERM): (
-        "root without CAP_SETFCAP may give user 0 to no user namespace",
-        "give the container CAP_SYS_ADMIN, or CAP_SETFCAP, or run it as another user",
-    ),
+    ("map_ids", E.EPERM): ("root without CAP_SETFCAP may give user 0 to no user namespace",
+        "give the container CAP_SYS_ADMIN, or CAP_SETFCAP, or run it as another user"),
     ("isolate", E.ENOSPC): ("the limit of namespaces is reached", "raise sysctl user.max_*_namespaces"),
     ("isolate", E.EINVAL): ("this kernel is built without that kind of namespace", "leave it out of run.unshare"),
-    ("enter", E.EINVAL): (
-        "a process with several threads cannot enter a user or mount namespace",
-        "call it from a process that has one thread",
-    ),
+    ("enter", E.EINVAL): ("a process with several threads cannot enter a user or mount namespace",
+        "call it from a process that has one thread"),
     ("fork", E.EAGAIN): ("no more processes are allowed", "raise the limit: ulimit -u, or pids.max of the cgroup"),
-    ("make_filesystem", E.ENODEV): (
-        "this kernel does not know the filesystem type",
-        "check the spelling of type, or load the module (modprobe)",
-    ),
-    ("make_filesystem", E.EPERM): (
-        "this filesystem type may not be mounted by this user",
-        f"run it as root; in a user namespace only {', '.join(one.name for one in ROWS if one.in_userns)} can be",
-    ),
-    ("make_filesystem", E.EBUSY): (
-        "it is in use already, and not as this mount would have it",
-        "leave out options, or give them to the one that there is first; `findmnt -A` and `lsblk` tell who has it",
-    ),
+    ("make_filesystem", E.ENODEV): ("this kernel does not know the filesystem type",
+        "check the spelling of type, or load the module (modprobe)"),
+    ("make_filesystem", E.EPERM): ("this filesystem type may not be mounted by this user",
+        f"run it as root; in a user namespace only {', '.join(one.name for one in ROWS if one.in_userns)} can be"),
+    ("make_filesystem", E.EBUSY): ("it is in use already, and not as this mount would have it",
+        "leave out options, or give them to the one that there is first; `findmnt -A` and `lsblk` tell who has it"),
     ("make_filesystem", E.EINVAL): ("the filesystem does not take an option or its value", "correct options"),
-    ("make_overlay", E.EBUSY): (
-        "another overlay has its upper or work directory",
-        "give each overlay directories of its own, or end the other one first",
-    ),
+    ("make_overlay", E.EBUSY): ("another overlay has its upper or work directory",
+        "give each overlay directories of its own, or end the other one first"),
     ("make_overlay", E.EINVAL): ("the overlay does not take these layers or options", _OF_OVERLAYS),
-    ("make_overlay", E.E2BIG): (
-        "this kernel takes all layers in one string of 255 bytes",
-        "use fewer layers (60 always fit), or Linux 6.8 or newer",
-    ),
-    ("attach_image", E.EINVAL): (
-        "the image does not hold a filesystem of this type, or does not take an option",
-        "check type and image (file IMAGE tells what it is)",
-    ),
-    ("attach_image", E.EIO): (
-        "the filesystem cannot be read: it is damaged, or the image ends before it",
-        "check offset and size, if there are some, and the image (file IMAGE tells what it is)",
-    ),
+    ("make_overlay", E.E2BIG): ("this kernel takes all layers in one string of 255 bytes",
+        "use fewer layers (60 always fit), or Linux 6.8 or newer"),
+    ("attach_image", E.EINVAL): ("the image does not hold a filesystem of this type, or does not take an option",
+        "check type and image (file IMAGE tells what it is)"),
+    ("attach_image", E.EIO): ("the filesystem cannot be read: it is damaged, or the image ends before it",
+        "check offset and size, if there are some, and the image (file IMAGE tells what it is)"),
     ("attach_image", E.ENOMEM): (  # the answer of ext4 where it cannot read its superblock at all
         "the image ends before its filesystem begins, or the kernel has no memory",
-        "check the image (file IMAGE tells what it is), or free memory",
-    ),
-    ("attach_image", E.EBUSY): (
-        "the image is in use, and not as this mount would use it",
-        "where it is mounted without ro, it cannot be mounted with it: `losetup -a` and `findmnt -A` tell who has it",
-    ),
-    ("attach_image", E.EROFS): (
-        "the image is on a filesystem that is read-only",
-        "write options = { ro = true }, or have that filesystem mounted for writing",
-    ),
-    **dict.fromkeys(
-        ((kind, E.ENXIO) for kind in ("attach_image", "make_filesystem")),
-        (
-            "no device is behind that file",
-            "name another one (`lsblk` lists those that there are), or load the module of its driver",
-        ),
-    ),
-    ("attach_image", E.ENOENT): (
-        "there is no loop device",
-        "load the loop module (modprobe loop), or run where /dev/loop-control exists",
-    ),
+        "check the image (file IMAGE tells what it is), or free memory"),
+    ("attach_image", E.EBUSY): ("the image is in use, and not as this mount would use it",
+        "where it is mounted without ro, it cannot be mounted with it: `losetup -a` and `findmnt -A` tell who has it"),
+    ("attach_image", E.EROFS): ("the image is on a filesystem that is read-only",
+        "write options = { ro = true }, or have that filesystem mounted for writing"),
+    ("attach_image|make_filesystem", E.ENXIO): ("no device is behind that file",
+        "name another one (`lsblk` lists those that there are), or load the module of its driver"),
+    ("attach_image", E.ENOENT): ("there is no loop device",
+        "load the loop module (modprobe loop), or run where /dev/loop-control exists"),
     ("clone_host", E.EINVAL): (
         "the host's mount cannot be cloned: it is unbindable, or a mount below it is locked by a user namespace",
-        "write recursive = true, or make it bindable on the host",
-    ),
-    **dict.fromkeys(
-        (
-            (kind, E.ENOENT)
-            for kind in ("clone_host", "clone_host_workbench", "take_host_group", "copy_contents", "image file")
-        ),
-        ("the host path is no longer there", "create it, or plan again"),
-    ),
-    **dict.fromkeys(
-        ((kind, E.ESTALE) for kind in ("clone_host", "clone_host_workbench")),
-        ("the host has the file of another namespace there than when this was planned", "plan again"),
-    ),
+        "write recursive = true, or make it bindable on the host"),
+    ("clone_host|clone_host_workbench|take_host_group|copy_contents|image file", E.ENOENT): (
+        "the host path is no longer there", "create it, or plan again"),
+    ("clone_host|clone_host_workbench", E.ESTALE): (
+        "the host has the file of another namespace there than when this was planned", "plan again"),
     ("make_overlay", E.ENOENT): ("a layer is no longer there", "create it, or plan again"),
     ("clone_mount", E.ENOENT): ("nothing is there in that filesystem", "correct the path, or have it made there"),
     ("clone_mount", E.ELOOP): ("it is a symlink, or behind one", "write the path that it leads to"),
-    ("attach", E.ENOENT): (
-        "the mountpoint is not there",
-        "correct target, or create it there if the filesystem takes that (create = true does so in binds of the host)",
-    ),
-    ("attach", E.ELOOP): (
-        "a symlink is on the way to the mountpoint",
-        'write the path it leads to as the target, or on_symlink = "follow"',
-    ),
-    ("attach", E.ENOTDIR): (
-        "a directory can be mounted on a directory only, a file on a file",
-        "correct target or bind",
-    ),
+    ("attach", E.ENOENT): ("the mountpoint is not there",
+        "correct target, or create it there if the filesystem takes that (create = true does so in binds of the host)"),
+    ("attach", E.ELOOP): ("a symlink is on the way to the mountpoint",
+        'write the path it leads to as the target, or on_symlink = "follow"'),
+    ("attach", E.ENOTDIR): ("a directory can be mounted on a directory only, a file on a file",
+        "correct target or bind"),
     ("attach", E.EINVAL): (
         "it cannot be mounted there: a directory can be mounted on a directory only, a file on a file",
-        "correct target or bind",
-    ),
-    ("attach", E.EXDEV): (
-        "another mount is on the way to the mountpoint",
-        "name that mount as parent, or bind without recursive",
-    ),
-    ("attach", E.ENOSPC): (
-        "the namespace would hold more mounts than the kernel allows",
-        "raise sysctl fs.mount-max, or mount less",
-    ),
-    ("copy_contents", E.EPERM): (
-        "this user may not create it as it is",
-        "run it as root (a user namespace has no device nodes, and only owners that it maps), or take it out",
-    ),
-    ("copy_contents", E.EINVAL): (
-        "an owner has no number in this user namespace",
-        "run it as root, or let the files belong to the user who runs it",
-    ),
+        "correct target or bind"),
+    ("attach", E.EXDEV): ("another mount is on the way to the mountpoint",
+        "name that mount as parent, or bind without recursive"),
+    ("attach", E.ENOSPC): ("the namespace would hold more mounts than the kernel allows",
+        "raise sysctl fs.mount-max, or mount less"),
+    ("copy_contents", E.EPERM): ("this user may not create it as it is",
+        "run it as root (a user namespace has no device nodes, and only owners that it maps), or take it out"),
+    ("copy_contents", E.EINVAL): ("an owner has no number in this user namespace",
+        "run it as root, or let the files belong to the user who runs it"),
     ("copy file", E.EINVAL): ("what is there cannot be read like a file", "leave it out of the directory of contents"),
-    ("copy_contents", E.ENOTSUP): (
-        "the filesystem has no such extended attributes",
-        "remove them from the directory of contents (tmpfs has user.* since Linux 6.6)",
-    ),
+    ("copy_contents", E.ENOTSUP): ("the filesystem has no such extended attributes",
+        "remove them from the directory of contents (tmpfs has user.* since Linux 6.6)"),
     ("copy_contents", E.ENOSPC): ("the filesystem is full", "raise its size and nr_inodes"),
     ("copy_contents", E.EMFILE): ("the tree is too deep to be copied", "raise the hard limit: ulimit -Hn"),
-    ("make_node", E.ENOENT): (
-        "what it is copied from, or the directory that it is made in, is no longer there",
-        "create it, or plan again",
-    ),
-    **dict.fromkeys(
-        ((kind, E.EACCES) for kind in ("make_node", "copy_contents")),
-        (
-            "this user may not read what it is copied from, or write where it is made",
-            "let this user do so, run it as root, or leave it out",
-        ),
-    ),
-    ("make_node", E.EROFS): (
-        "the filesystem is read-only, so nothing can be created in it",
-        "create it there beforehand, or leave out ro, or give an overlay an upper layer",
-    ),
-    ("make_node", E.EPERM): (
-        "this user may not create it",
-        "run it as root (a user namespace cannot create device nodes)",
-    ),
-    **dict.fromkeys(
-        (("make_node", E.ENOSPC), ("make_mountpoint", E.ENOSPC)),
-        ("the filesystem is full", "raise its size, and nr_inodes if that is given"),
-    ),
-    ("make_mountpoint", E.EROFS): (
-        "the filesystem is read-only, so the mountpoint cannot be created",
-        "create it there beforehand, or leave out ro",
-    ),
-    ("join_group", E.EINVAL): (
-        "the kernel does not let this mount join its sharing group",
-        "this kernel may be without MOVE_MOUNT_SET_GROUP (Linux 5.15)",
-    ),
-    ("remove_mount", E.EBUSY): (
-        "something has been mounted on it since it was planned",
-        "plan again, or write recursive = true to remove that as well",
-    ),
+    ("make_node", E.ENOENT): ("what it is copied from, or the directory that it is made in, is no longer there",
+        "create it, or plan again"),
+    ("make_node|copy_contents", E.EACCES): ("this user may not read what it is copied from, or write where it is made",
+        "let this user do so, run it as root, or leave it out"),
+    ("make_node", E.EROFS): ("the filesystem is read-only, so nothing can be created in it",
+        "create it there beforehand, or leave out ro, or give an overlay an upper layer"),
+    ("make_node", E.EPERM): ("this user may not create it",
+        "run it as root (a user namespace cannot create device nodes)"),
+    ("make_node|make_mountpoint", E.ENOSPC): ("the filesystem is full",
+        "raise its size, and nr_inodes if that is given"),
+    ("make_mountpoint", E.EROFS): ("the filesystem is read-only, so the mountpoint cannot be created",
+        "create it there beforehand, or leave out ro"),
+    ("join_group", E.EINVAL): ("the kernel does not let this mount join its sharing group",
+        "this kernel may be without MOVE_MOUNT_SET_GROUP (Linux 5.15)"),
+    ("remove_mount", E.EBUSY): ("something has been mounted on it since it was planned",
+        "plan again, or write recursive = true to remove that as well"),
     ("remove_mount", E.EINVAL): (
         "nothing is mounted there any more, or it is locked, as part of what a more privileged user has mounted",
-        "plan again, or leave it where it is: mount something over it",
-    ),
+        "plan again, or leave it where it is: mount something over it"),
     ("bind_over", E.EINVAL): ("the kernel makes no copy of what is there", "plan again, or name another path"),
     ("change_mounts", E.EINVAL): ("it is no mountpoint any more", "plan again"),
-    ("change_mounts", E.EPERM): (
+    ("change_mounts|set_attributes", E.EPERM): (
         "an attribute that was locked by a more privileged namespace cannot be cleared",
-        "leave the attribute as the host has it",
-    ),
-    ("set_attributes", E.EINVAL): (
-        "this filesystem does not take these attributes",
-        "an id-mapping needs a filesystem that allows it, and each mount can be mapped once only",
-    ),
+        "leave the attribute as the host has it"),
+    ("set_attributes", E.EINVAL): ("this filesystem does not take these attributes",
+        "an id-mapping needs a filesystem that allows it, and each mount can be mapped once only"),
     ("set_attributes", E.EBUSY): (
         "a process has a file open there for writing, which it has opened since it was looked at, or from elsewhere",
-        "plan again: for processes in the tree the mount is swapped; let others close it, or end them",
-    ),
+        "plan again: for processes in the tree the mount is swapped; let others close it, or end them"),
     ("reconfigure", E.EBUSY): (
         "it cannot be made read-only while a process has a file open there for writing, or one that was removed",
-        "let it close the file, or end it; or have ro in attributes: for processes in the tree the mount is swapped",
-    ),
+        "let it close the file, or end it; or have ro in attributes: for processes in the tree the mount is swapped"),
     ("reconfigure", E.EINVAL): (
         "the filesystem does not take the option or its value, or what is in it needs more by now",
-        "correct options: size and nr_inodes have to be enough for what is there; or remove some of it inside",
-    ),
-    ("set_attributes", E.EPERM): (
-        "an attribute that was locked by a more privileged namespace cannot be cleared",
-        "leave the attribute as the host has it",
-    ),
-    **dict.fromkeys(
-        (("make_private", E.EINVAL), ("enter_root", E.EINVAL)),
-        (
-            "pivot_root does not work here: the namespace's root is the initial ramfs, or on a shared mount",
-            "mount a filesystem on / first, and make the one below it private",
-        ),
-    ),
+        "correct options: size and nr_inodes have to be enough for what is there; or remove some of it inside"),
+    ("make_private|enter_root", E.EINVAL): (
+        "pivot_root does not work here: the namespace's root is the initial ramfs, or on a shared mount",
+        "mount a filesystem on / first, and make the one below it private"),
     ("keep", E.ENOSPC): ("no space is left there", "make room: `mountplan ls` shows what is kept, df(1) what is full"),
     ("keep", E.EDQUOT): ("the quota there is used up", "make room"),
-    **dict.fromkeys(
-        (("save", E.ENOSPC), ("save", E.EDQUOT)), ("no space is left there", "make room, or name a file elsewhere")
-    ),
-    **dict.fromkeys(
-        ((call, E.EFBIG) for call in ("write", "sendfile", "ftruncate", "save", "keep")),
-        ("it would be larger than a file may be", "raise the limit: ulimit -f"),
-    ),
+    ("save", E.ENOSPC): ("no space is left there", "make room, or name a file elsewhere"),
+    ("save", E.EDQUOT): ("no space is left there", "make room, or name a file elsewhere"),
+    ("write|sendfile|ftruncate|save|keep", E.EFBIG): ("it would be larger than a file may be",
+        "raise the limit: ulimit -f"),
     ("keep", E.ELOOP): (  # as giving_younger() has it
         "the kernel keeps younger mount namespaces only, and counts what the CPUs of this process make as older",
-        "let it use all CPUs (taskset, AllowedCPUs=), or run it in the first mount namespace of the machine",
-    ),
+        "let it use all CPUs (taskset, AllowedCPUs=), or run it in the first mount namespace of the machine"),
     ("keep", E.EROFS): ("it is read-only there", "mount /run for writing"),
-    **dict.fromkeys(
-        ((call, E.EAGAIN) for call in ("read", "sendfile")),
-        ("there is nothing to be read there at this moment", "leave it out, or name what can be read to its end"),
-    ),
+    ("read|sendfile", E.EAGAIN): ("there is nothing to be read there at this moment",
+        "leave it out, or name what can be read to its end"),
     ("", E.EPERM): ("this user may not do that", _ROOT_FIRST),
-    ("", E.EMEDIUMTYPE): (
-        "it was a file when it was planned, and is none any more",
-        "make it a file again, or plan again; if it happens again, something on the host is swapping paths",
-    ),
-    ("", E.ELOOP): (
-        "a part of the path has become a symlink since it was planned",
-        "plan again; if it happens again, something on the host is swapping paths",
-    ),
+    ("", E.EMEDIUMTYPE): ("it was a file when it was planned, and is none any more",
+        "make it a file again, or plan again; if it happens again, something on the host is swapping paths"),
+    ("", E.ELOOP): ("a part of the path has become a symlink since it was planned",
+        "plan again; if it happens again, something on the host is swapping paths"),
     ("", E.EMFILE): ("too many open files", "raise the limit: ulimit -n"),
     ("", E.ENFILE): ("too many open files on this machine", "raise sysctl fs.file-max"),
-    ("", E.ENOMEM): (
-        "the kernel has no memory for it",
-        "free memory, or raise the limit (of the cgroup, or ulimit -d, -v)",
-    ),
+    ("", E.ENOMEM): ("the kernel has no memory for it",
+        "free memory, or raise the limit (of the cgroup, or ulimit -d, -v)"),
     ("", E.ENOSPC): ("no space is left, or a limit of the kernel is reached", "see sysctl fs.mount-max"),
     ("", E.EINTR): ("a signal came in between", "try again"),
     ("", E.EAGAIN): ("it cannot be had at this moment", "try again"),
-}
+})  # fmt: skip
 
 # Of these rows, the calls that they tell of: another one of the step that answers the same is not meant.
-_TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = {
+_TELLS_OF: dict[tuple[str, int], tuple[str, ...]] = _each({
     ("unshare_namespace", E.EPERM): ("unshare",),
     ("isolate", E.EPERM): ("unshare", "setns", "write"),
     ("isolate", E.ENOSPC): ("unshare",),
     ("isolate", E.EINVAL): ("unshare",),
     ("enter", E.EINVAL): ("setns",),
     ("fork", E.EAGAIN): ("fork",),
-    **dict.fromkeys(
-        (
-            *((kind, E.EINVAL) for kind in ("make_filesystem", "make_overlay", "attach_image")),
-            ("make_overlay", E.EBUSY), ("make_overlay", E.E2BIG), ("attach_image", E.EIO), ("attach_image", E.ENOMEM),
-        ),
-        ("fsconfig",),
-    ),
+    ("make_filesystem|make_overlay|attach_image|reconfigure", E.EINVAL): ("fsconfig",),
+    ("make_overlay|reconfigure", E.EBUSY): ("fsconfig",),
+    ("make_overlay", E.E2BIG): ("fsconfig",),
+    ("attach_image", E.EIO): ("fsconfig",),
+    ("attach_image", E.ENOMEM): ("fsconfig",),
     ("make_filesystem", E.ENODEV): ("fsopen", "fsconfig"),
     ("make_filesystem", E.EPERM): ("fsconfig", "fsmount"),
-    ("make_node", E.EPERM): ("mknod", "mknodat", "chown", "chmod", "fchown", "fchmod"),
     ("make_filesystem", E.EBUSY): ("fsconfig", "fsmount"),
+    ("make_node", E.EPERM): ("mknod", "mknodat", "chown", "chmod", "fchown", "fchmod"),
     ("attach_image", E.EBUSY): ("fsconfig", "ioctl", "open"),
     ("attach_image", E.ENOENT): ("open",),
     ("attach_image", E.EROFS): ("open",),
-    ("clone_host", E.EINVAL): ("open_tree", "open_tree_attr"),
-    ("bind_over", E.EINVAL): ("open_tree", "open_tree_attr"),
-    ("attach", E.EINVAL): ("move_mount",),
+    ("clone_host|bind_over", E.EINVAL): ("open_tree", "open_tree_attr"),
+    ("attach|join_group", E.EINVAL): ("move_mount",),
     ("keep", E.ELOOP): ("move_mount",),
     ("attach", E.ENOSPC): ("move_mount",),
     ("attach", E.EXDEV): ("openat2",),
-    ("join_group", E.EINVAL): ("move_mount",),
-    ("reconfigure", E.EBUSY): ("fsconfig",),
-    ("reconfigure", E.EINVAL): ("fsconfig",),
     ("set_attributes", E.EBUSY): ("mount_setattr",),
     ("remove_mount", E.EBUSY): ("umount2",),
     ("remove_mount", E.EINVAL): ("umount2",),
-    **dict.fromkeys(
-        ((kind, number) for kind in ("change_mounts", "set_attributes") for number in (E.EINVAL, E.EPERM)),
-        ("mount_setattr",),
-    ),
-    ("make_private", E.EINVAL): ("pivot_root",),
-    ("enter_root", E.EINVAL): ("pivot_root",),
-}  # fmt: skip
+    ("change_mounts|set_attributes", E.EINVAL): ("mount_setattr",),
+    ("change_mounts|set_attributes", E.EPERM): ("mount_setattr",),
+    ("make_private|enter_root", E.EINVAL): ("pivot_root",),
+})  # fmt: skip
 
 NO_PROC = (
     "there is no /proc of this process here, where its mounts and namespaces are read and written",
