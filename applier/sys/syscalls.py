@@ -21,7 +21,7 @@ from mountplan.planner.light import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
 told = False  # whether each call is shown: tracing.py
@@ -62,7 +62,7 @@ _here: Any = _ThisProcess
 # has little to do: no argument types are declared, so an int is passed as a C int, which libffi widens to a register,
 # and bytes as a pointer; and the interpreter's lock is kept, as a builder has no second thread. Only a size_t
 # must be one, see below.
-_syscall: Any = _FunctionWithLock(("syscall", _here))
+_syscall: Callable[..., int] = _FunctionWithLock(("syscall", _here))
 _SIZE_OF_ATTR = c_size_t(32)  # struct mount_attr
 _SIZE_OF_HOW = c_size_t(24)  # struct open_how
 
@@ -72,16 +72,19 @@ _errno_location: Any = _FunctionWithLock(("__errno_location", _here))
 _errno_location.restype = c_void_p
 
 
-def _wrapped(name: str, *arguments: Any) -> Any:
-    """libc's wrapper of a call whose number differs between architectures."""
+def _wrapped(name: str, *arguments: Any) -> Callable[..., int]:
+    """libc's wrapper of a call whose number differs between architectures; it raises KernelRefusal."""
     function: Any = None
 
-    def call(*values: Any) -> Any:
+    def call(*values: Any) -> int:
         nonlocal function
         if function is None:
             function = _Function((name, _here))
             function.argtypes = arguments
-        return function(*values)
+        result: int = function(*values)
+        if result < 0:
+            _refuse(name)
+        return result
 
     return call
 
@@ -173,7 +176,6 @@ def forking() -> Iterator[None]:
 
 def open_tree(dirfd: int, path: bytes, flags: int) -> int:
     """open_tree(2), Linux 5.2: a descriptor for a mount, or with OPEN_TREE_CLONE for a detached copy of it."""
-    fd: int
     while (fd := _syscall(abi.SYS_OPEN_TREE, dirfd, path, flags)) < 0:
         _refuse_unless_interrupted("open_tree")
     return fd
@@ -199,7 +201,6 @@ def knows_beneath() -> bool:
 
 def fsopen(fstype: bytes) -> int:
     """fsopen(2), Linux 5.2: a context in which a new superblock is configured."""
-    fd: int
     while (fd := _syscall(abi.SYS_FSOPEN, fstype, abi.FSOPEN_CLOEXEC)) < 0:
         _refuse_unless_interrupted("fsopen")
     return fd
@@ -253,7 +254,6 @@ def said_by(context: int) -> tuple[str, ...]:
 
 def fsmount(context: int, attributes: int) -> int:
     """fsmount(2), Linux 5.2: a detached mount of the superblock that the context has made."""
-    fd: int
     while (fd := _syscall(abi.SYS_FSMOUNT, context, abi.FSMOUNT_CLOEXEC, attributes)) < 0:
         if (number := _errno()) != errno.EINTR:
             raise KernelRefusal(number, "fsmount", said_by(context))
@@ -262,7 +262,6 @@ def fsmount(context: int, attributes: int) -> int:
 
 def fspick(mount: int) -> int:
     """fspick(2), Linux 5.2: a context in which the superblock of a mount is reconfigured."""
-    fd: int
     while (fd := _syscall(abi.SYS_FSPICK, mount, b"", abi.FSPICK_EMPTY_PATH | abi.FSPICK_CLOEXEC)) < 0:
         _refuse_unless_interrupted("fspick")
     return fd
@@ -271,7 +270,6 @@ def fspick(mount: int) -> int:
 def openat2(dirfd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
     """openat2(2), Linux 5.6: an open whose walk obeys RESOLVE_* flags."""
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
-    fd: int
     while (fd := _syscall(abi.SYS_OPENAT2, dirfd, path, how, _SIZE_OF_HOW)) < 0:
         _refuse_unless_interrupted("openat2")
     return fd
@@ -290,14 +288,12 @@ def mount_attr(*, set: int = 0, clear: int = 0, propagation: int = 0, userns: in
 
 def mount(target: bytes, flags: int) -> None:
     """mount(2), for changes of propagation only."""
-    if _mount(None, target, None, flags, None) < 0:
-        _refuse("mount")
+    _mount(None, target, None, flags, None)
 
 
 def mount_classic(source: bytes | None, target: bytes, fstype: bytes | None, flags: int, data: bytes | None) -> None:
     """mount(2) with all its arguments: for what is to be done the classic way, as scripts do it."""
-    if _mount(source, target, fstype, flags, data) < 0:
-        _refuse("mount")
+    _mount(source, target, fstype, flags, data)
 
 
 def open_again(fd: int, flags: int, *kinds: int) -> int:
@@ -320,34 +316,27 @@ def close(fd: int) -> None:
 
 def umount2(target: bytes, flags: int) -> None:
     """umount2(2)."""
-    if _umount2(target, flags) < 0:
-        _refuse("umount2")
+    _umount2(target, flags)
 
 
 def pivot_root(new_root: bytes, put_old: bytes) -> None:
     """pivot_root(2)."""
-    if _pivot_root(new_root, put_old) < 0:
-        _refuse("pivot_root")
+    _pivot_root(new_root, put_old)
 
 
 def unshare(flags: int) -> None:
     """unshare(2)."""
-    if _unshare(flags) < 0:
-        _refuse("unshare")
+    _unshare(flags)
 
 
 def setns(namespace: int, flags: int) -> None:
     """setns(2) with the descriptor of a namespace file."""
-    if _setns(namespace, flags) < 0:
-        _refuse("setns")
+    _setns(namespace, flags)
 
 
 def prctl(option: int, value: int, second: int = 0) -> int:
     """prctl(2) with one argument, or two."""
-    result: int = _prctl(option, value, second, 0, 0)
-    if result < 0:
-        _refuse("prctl")
-    return result
+    return _prctl(option, value, second, 0, 0)
 
 
 def hide() -> None:
@@ -370,17 +359,13 @@ def signalfd(numbers: Iterable[int]) -> int:
     bits = 8 * struct.calcsize("@L")  # a sigset_t is made of longs, the lowest signals in the first
     mask = sum(1 << number - 1 for number in set(numbers))
     words = (mask >> shift & ((1 << bits) - 1) for shift in range(0, 1024, bits))
-    fd: int = _signalfd(-1, struct.pack(f"@{1024 // bits}L", *words), os.O_CLOEXEC | os.O_NONBLOCK)
-    if fd < 0:
-        _refuse("signalfd")
-    return fd
+    return _signalfd(-1, struct.pack(f"@{1024 // bits}L", *words), os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def capget() -> tuple[int, int, int]:
     """capget(2): the caller's effective, permitted and inheritable capabilities, as bit masks."""
     data = _buffer(24)
-    if _capget(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), data) < 0:
-        _refuse("capget")
+    _capget(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), data)
     low = struct.unpack_from("=III", data)
     high = struct.unpack_from("=III", data, 12)
     effective, permitted, inheritable = (a | b << 32 for a, b in zip(low, high, strict=True))
@@ -391,57 +376,43 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     """capset(2) for the calling thread."""
     sets = (effective, permitted, inheritable)
     data = struct.pack("=6I", *(one & 0xFFFFFFFF for one in sets), *(one >> 32 for one in sets))
-    if _capset(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), data) < 0:
-        _refuse("capset")
+    _capset(struct.pack("=Ii", abi.CAPABILITY_VERSION_3, 0), data)
 
 
 def sethostname(name: bytes) -> None:
     """sethostname(2), for the caller's uts namespace."""
-    if _sethostname(name, len(name)) < 0:
-        _refuse("sethostname")
+    _sethostname(name, len(name))
 
 
 def exchange(dirfd: int, first: bytes, second: bytes) -> None:
     """renameat2(2) with RENAME_EXCHANGE: two names in one directory change places, at once."""
-    if _renameat2(dirfd, first, dirfd, second, abi.RENAME_EXCHANGE) < 0:
-        _refuse("renameat2")
+    _renameat2(dirfd, first, dirfd, second, abi.RENAME_EXCHANGE)
 
 
 def inotify_init() -> int:
     """inotify_init1(2): a descriptor that tells of what happens to files, once inotify_add_watch() has named some."""
-    fd: int = _inotify_init1(os.O_CLOEXEC)
-    if fd < 0:
-        _refuse("inotify_init1")
-    return fd
+    return _inotify_init1(os.O_CLOEXEC)
 
 
 def inotify_add_watch(fd: int, path: bytes, mask: int) -> None:
     """inotify_add_watch(2): have an inotify descriptor tell of the events in `mask` (IN_*) at a file."""
-    if _inotify_add_watch(fd, path, mask) < 0:
-        _refuse("inotify_add_watch")
+    _inotify_add_watch(fd, path, mask)
 
 
 def fanotify_init() -> int:
     """fanotify_init(2) with FAN_REPORT_MNT: a descriptor that tells of mounts, and never waits."""
-    fd: int = _fanotify_init(abi.FAN_REPORT_MNT | abi.FAN_CLOEXEC | abi.FAN_NONBLOCK, os.O_RDONLY)
-    if fd < 0:
-        _refuse("fanotify_init")
-    return fd
+    return _fanotify_init(abi.FAN_REPORT_MNT | abi.FAN_CLOEXEC | abi.FAN_NONBLOCK, os.O_RDONLY)
 
 
 def fanotify_mark_namespace(fd: int, namespace: int) -> None:
     """fanotify_mark(2): have `fd` tell what is attached and detached in the mount namespace behind a descriptor."""
     events = abi.FAN_MNT_ATTACH | abi.FAN_MNT_DETACH
-    if _fanotify_mark(fd, abi.FAN_MARK_ADD | abi.FAN_MARK_MNTNS, events, namespace, None) < 0:
-        _refuse("fanotify_mark")
+    _fanotify_mark(fd, abi.FAN_MARK_ADD | abi.FAN_MARK_MNTNS, events, namespace, None)
 
 
 def local_socket() -> int:
     """socket(2): a local datagram socket, for ioctls that want some socket. Spares an import of `socket`."""
-    fd: int = _socket(abi.AF_UNIX, abi.SOCK_DGRAM | abi.SOCK_CLOEXEC, 0)
-    if fd < 0:
-        _refuse("socket")
-    return fd
+    return _socket(abi.AF_UNIX, abi.SOCK_DGRAM | abi.SOCK_CLOEXEC, 0)
 
 
 def statmount(mount: int, namespace: int, mask: int, buffer: bytearray) -> None:
@@ -459,7 +430,7 @@ def listmount(mount: int, namespace: int, last: int, count: int) -> tuple[int, .
     """listmount(2), Linux 6.8: up to `count` unique ids of mounts below one, in their order, after the id `last`."""
     request = struct.pack(abi.MNT_ID_REQ, 32, 0, mount, last, namespace)
     buffer = _buffer(8 * count)
-    found: int = _syscall(abi.SYS_LISTMOUNT, request, buffer, c_size_t(count), 0)
+    found = _syscall(abi.SYS_LISTMOUNT, request, buffer, c_size_t(count), 0)
     if found < 0:
         _refuse("listmount")
     return struct.unpack_from(f"={found}Q", buffer)
@@ -485,8 +456,7 @@ def _fill(buffer: Any, dirfd: int, path: bytes, flags: int, mask: int) -> None:
 
     The C library emulates the call where it is refused (ENOSYS), and knows nothing of mounts then.
     """
-    if _statx(dirfd, path, flags, mask, buffer) < 0:
-        _refuse("statx")
+    _statx(dirfd, path, flags, mask, buffer)
     if struct.unpack_from("=I", buffer)[0] & mask != mask:
         raise KernelRefusal(errno.ENOSYS, "statx")
 
@@ -500,8 +470,7 @@ def handle_at(dirfd: int, path: bytes) -> tuple[int, bytes, int]:
     buffer = _buffer(8 + abi.MAX_HANDLE_SZ, struct.pack("=Ii", abi.MAX_HANDLE_SZ, 0))
     mount = _buffer(8)
     flags = abi.AT_HANDLE_FID | (abi.AT_EMPTY_PATH if not path else 0)
-    if _name_to_handle_at(dirfd, path, buffer, mount, flags) < 0:
-        _refuse("name_to_handle_at")
+    _name_to_handle_at(dirfd, path, buffer, mount, flags)
     size, kind = struct.unpack_from("=Ii", buffer)
     return kind, buffer.raw[8 : 8 + size], struct.unpack_from("=i", mount)[0]
 
@@ -509,10 +478,7 @@ def handle_at(dirfd: int, path: bytes) -> tuple[int, bytes, int]:
 def open_by_handle(mount: int, kind: int, handle: bytes) -> int:
     """open_by_handle_at(2): an O_PATH descriptor of what a handle leads to, on the mount that the descriptor is on."""
     buffer = _buffer(8 + len(handle), struct.pack("=Ii", len(handle), kind) + handle)
-    fd: int = _open_by_handle_at(mount, buffer, os.O_PATH | os.O_CLOEXEC)
-    if fd < 0:
-        _refuse("open_by_handle_at")
-    return fd
+    return _open_by_handle_at(mount, buffer, os.O_PATH | os.O_CLOEXEC)
 
 
 def wipe(start: int, end: int) -> None:

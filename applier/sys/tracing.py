@@ -19,26 +19,11 @@ from mountplan.planner.characters import is_plain, visible
 
 # The calls that are told, with the arguments that are flags, by their position: what their names begin with in abi.py.
 _TOLD: dict[str, dict[int, tuple[str, ...]]] = {
-    "open_tree": {2: ("OPEN_TREE_", "AT_EMPTY", "AT_RECURSIVE", "AT_SYMLINK")},
-    "move_mount": {3: ("MOVE_MOUNT_",)},
-    "fsopen": {},
-    "fsconfig": {1: ("FSCONFIG_",)},
-    "create_exclusively": {},
-    "fsmount": {},
-    "fspick": {},
-    "mount_setattr": {1: ("AT_EMPTY", "AT_RECURSIVE")},
-    "mount": {1: ("MS_",)},
-    "mount_classic": {3: ("MS_",)},
-    "umount2": {1: ("MNT_",)},
-    "pivot_root": {},
-    "unshare": {0: ("CLONE_NEW",)},
-    "setns": {1: ("CLONE_NEW",)},
-    "statmount": {},
-    "listmount": {},
-    "openat2": {2: ("O_",)},
-    "exchange": {},
-    "sethostname": {},
-    "capset": {},
+    "open_tree": {2: ("OPEN_TREE_", "AT_EMPTY", "AT_RECURSIVE", "AT_SYMLINK")}, "move_mount": {3: ("MOVE_MOUNT_",)},
+    "fsopen": {}, "fsconfig": {1: ("FSCONFIG_",)}, "create_exclusively": {}, "fsmount": {}, "fspick": {},
+    "mount_setattr": {1: ("AT_EMPTY", "AT_RECURSIVE")}, "mount": {1: ("MS_",)}, "mount_classic": {3: ("MS_",)},
+    "umount2": {1: ("MNT_",)}, "pivot_root": {}, "unshare": {0: ("CLONE_NEW",)}, "setns": {1: ("CLONE_NEW",)},
+    "statmount": {}, "listmount": {}, "openat2": {2: ("O_",)}, "exchange": {}, "sethostname": {}, "capset": {},
 }  # fmt: skip
 _MODE = ("mode",)
 _TOLD_OF_OS: dict[str, dict[int, tuple[str, ...]]] = {
