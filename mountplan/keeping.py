@@ -334,6 +334,7 @@ def look_up(name: str, reader: TableReader | None = None) -> Standing:
 
 
 def _look(found: Opened, reader: TableReader | None) -> Standing:
+    found.check_record()
     age = uptime() - found.kept.since
     try:
         wholes = found.look(reader)

@@ -144,6 +144,14 @@ class Opened:
         before, after = (frozenset(row.mount_id for row in table.rows) for table in (self.seen(one), now.table))
         return frozenset() if before <= after else after - before
 
+    def check_record(self) -> None:
+        """Raise KeepRefused if a file is gone without which nothing can tell whether it still is what it was."""
+        for file in (PLAN, HOST):
+            try:
+                os.stat(file, dir_fd=self.directory, follow_symlinks=False)
+            except OSError as error:
+                raise _unreadable(self.kept.name, file, error) from None
+
     def plan_text(self) -> bytes:
         """The plan, as planner/plan/planfile.py wrote it."""
         return self._read(PLAN)

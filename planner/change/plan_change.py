@@ -17,6 +17,7 @@ from mountplan.planner.change.parts import Parts
 from mountplan.planner.change.same_superblock import Superblocks, doubled_uppers, find_standing
 from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.change.standing import Allowed, StandingTree
+from mountplan.planner.characters import typed
 from mountplan.planner.compare.arrivals import Arrivals, Surroundings
 from mountplan.planner.compare.compare import differences, group_names, machine_of, views_of
 from mountplan.planner.compare.own_store import without_absent_store
@@ -40,11 +41,13 @@ def plan_change(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max:
     if any(one.kind == "model" for one in change.obstacles):
         change = _planned(plan, standing, allowed, mount_max, peers=False)
     if standing.record is not None:
-        return change
-    obstacles = (
-        one._replace(remedy=_ANEW_PROCESS if _REPLACE in one.remedy else one.remedy) for one in change.obstacles
-    )
-    return change._replace(obstacles=tuple(obstacles))
+        spec = "SPEC" if plan.file[:1] == "<" else typed(plan.file)
+        name = "" if plan.name == standing.label else f" --name {standing.label}"
+        remedies = [one.remedy.replace(_REPLACE, f"mountplan apply {spec} --replace{name}") for one in change.obstacles]
+    else:
+        remedies = [_ANEW_PROCESS if _REPLACE in one.remedy else one.remedy for one in change.obstacles]
+    pairs = zip(change.obstacles, remedies, strict=True)
+    return change._replace(obstacles=tuple(one._replace(remedy=remedy) for one, remedy in pairs))
 
 
 def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: int, *, peers: bool) -> ChangePlan:

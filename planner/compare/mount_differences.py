@@ -9,7 +9,7 @@ from mountplan.planner.compare.matching import OUTSIDE, Forest, Match, match
 from mountplan.planner.compare.renaming import Renaming
 from mountplan.planner.compare.superblocks import Told, judge_options
 from mountplan.planner.compare.view import View
-from mountplan.planner.names import IdMapping
+from mountplan.planner.names import MASKS, IdMapping
 from mountplan.planner.plan.predict import HOST_GROUPS
 from mountplan.planner.tables.layerpath import devices_among, with_devices
 from mountplan.planner.tables.options import differing_asked, differing_shown
@@ -203,7 +203,8 @@ class MountDifferences:
         return name + (_others("with", members.of_group(number), row) or ", alone")
 
     def _device_words(self, row: MountRow, members: _Members) -> str:
-        return row.device.removeprefix("=") + _others("with", members.of_device(row.device), row)
+        called = "that of all masks" if row.device == f"={MASKS}" else row.device.removeprefix("=")
+        return called + _others("with", members.of_device(row.device), row)
 
 
 class _Space:

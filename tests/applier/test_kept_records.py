@@ -205,6 +205,10 @@ def spoil(store: Path) -> None:
         name = "no" + file.replace(".", "-")
         keeping.keep(plan_of(SPEC), name)
         (store / name / file).write_text("[[1, 2]]")
+    for file in (".plan.json", ".host.json"):
+        name = "gone" + file.replace(".", "-")
+        keeping.keep(plan_of(SPEC), name)
+        (store / name / file).unlink()
     state = (store / "a/.state.json").read_text()
     (store / "file").touch()
     os.mkfifo(store / "fifo")
@@ -258,7 +262,9 @@ def among_odd_things(store: Path) -> None:
     listed = {one.name if isinstance(one, keeping.Unreadable) else one.kept.name: one for one in keeping.listed()}
     unreadable = {name for name, one in listed.items() if isinstance(one, keeping.Unreadable)}
     assert UNREADABLE - readable == unreadable - {name for name in unreadable if name.startswith("no-")}
-    assert {"a", "z"} <= {one.kept.name for one in keeping.kept() if one.health == "healthy"}
+    standing = [one for one in keeping.kept() if one.health == "healthy"]
+    assert {"a", "z"} <= {one.kept.name for one in standing}
+    assert not [one for one in standing if one.kept.name.startswith("gone-")], "without what tells what it was"
     odd = {os.path.relpath(path, store) for path in names.odd()}
     assert {"file", "fifo", "symlink", "loop", "no name", "nested/deeper"} <= odd
     with pytest.raises(KeepRefused, match=r"(?s)no-plan-json.*remedy: look at it.*mountplan rm no-plan-json"):
@@ -279,7 +285,7 @@ def among_odd_things(store: Path) -> None:
     for path in store.iterdir():
         if path.is_symlink() or not path.is_dir():
             path.unlink()
-        elif not path.name.startswith(("no-", "first")):
+        elif not path.name.startswith(("no-", "gone-", "first")):
             path.chmod(0o700)
             shutil.rmtree(path)
 

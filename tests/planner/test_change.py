@@ -228,6 +228,13 @@ def test_another_root_is_refused() -> None:
     assert ["root"] == [one.kind for one in found.obstacles]
 
 
+@pytest.mark.parametrize(("label", "more"), [("live", ""), ("other", " --name other")])
+def test_what_only_a_new_build_can_do_is_told_as_it_is_to_be_typed(label: str, more: str) -> None:
+    after = api.plan(parse_spec(ROOT.replace("tmpfs", "ramfs").encode(), "my specs/live.toml"), HOST)
+    (one,) = plan_change(after, standing(planned(""))._replace(label=label), Allowed(), 100_000).obstacles
+    assert f"build it anew: mountplan apply 'my specs/live.toml' --replace{more}" == one.remedy
+
+
 def test_what_only_a_new_build_can_do_has_another_remedy_for_a_process() -> None:
     """`apply --replace` takes names."""
     stands = standing(planned(""))._replace(record=None)

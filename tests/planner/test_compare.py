@@ -125,6 +125,12 @@ def test_two_filesystems_that_turn_out_to_be_one_are_a_difference_and_so_is_one_
     assert [] == drift(two, *split) == drift(one, *same)
 
 
+def test_the_filesystem_of_the_masks_has_no_name_that_a_spec_gave() -> None:
+    predicted = wanted(ROOT, row(2, 1, "/a", device="=fs:@masks"), row(3, 1, "/b", device="=fs:@masks"))
+    found = drift(predicted, FOUND, row(71, 70, "/a", device="0:51"), row(72, 70, "/b", device="0:52"))
+    assert [("/b", "superblock", "that of all masks, with /a", "0:52")] == found
+
+
 def test_a_host_filesystem_is_told_by_its_device() -> None:
     predicted = wanted(ROOT, row(2, 1, "/a", device="8:1"))
     assert [("/a", "superblock", "8:1", "8:2")] == drift(predicted, FOUND, row(71, 70, "/a", device="8:2"))
