@@ -207,8 +207,11 @@ def _salvage(
             break
     found.sort(key=lambda finding: salvage.position(finding.path))
     mistakes = []
-    for path, what, remedy, _ in found:
+    misspelt = {(path[:-1], remedy) for path, _, remedy, kind in found if kind == "unknown"}
+    for path, what, remedy, kind in found:
         if not what:  # it has been told what it comes from
+            continue
+        if kind == "missing" and (path[:-1], f'did you mean "{path[-1]}"?') in misspelt:
             continue
         key = key_path(*path)
         mistakes.append(Mistake(SpecRef(file, key, places.line(key) if places else 0), what, remedy))

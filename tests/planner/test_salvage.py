@@ -125,6 +125,13 @@ def test_a_mount_that_could_not_be_read_is_not_blamed_a_second_time() -> None:
     assert ["mount[1].bnid"] == [mistake.ref.key for mistake in api.check(text, "s.toml", NoHost())]
 
 
+def test_a_needed_key_that_is_misspelt_is_not_told_to_be_missing_as_well() -> None:
+    text = b'format = 1\n[[mount]]\ntarget = "/"\nbind = { moutn = "x" }\n[[mount.file]]\npaht = "a"\n'
+    assert ["mount[0].bind.moutn", "mount[0].file[0].paht"] == [
+        mistake.ref.key for mistake in parse_spec_leniently(text)[1]
+    ]
+
+
 def test_a_wrong_attribute_does_not_hide_what_else_is_wrong_with_the_mount() -> None:
     text = (
         b'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
