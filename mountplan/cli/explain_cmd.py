@@ -115,9 +115,24 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             answer = explainer.mount(asked)
         else:
             users, unseen = ({}, "") if args.lazy else (users_known_of(known), users_unseen_of(known))
-            answer = explainer.unmount(asked, lazy=args.lazy, recursive=args.recursive, users=users, unseen=unseen)
+            answer = explainer.unmount(
+                asked,
+                lazy=args.lazy,
+                recursive=args.recursive,
+                users=users,
+                unseen=unseen,
+                oldest_first=args.recursive and _begins_with_the_oldest(),
+            )
         data, text = answer_data(answer), answer_text(answer, here)
     return output.either(lambda: data, lambda: wrapped_text(text, output.room))
+
+
+def _begins_with_the_oldest() -> bool:
+    """Whether umount -R at hand begins with the oldest of what is mounted in one mount."""
+    from mountplan.applier.run.programs import util_linux_at_hand
+    from mountplan.planner.commands.util_linux import KNOWS_OVERMOUNTS
+
+    return (util_linux_at_hand() or KNOWS_OVERMOUNTS) < KNOWS_OVERMOUNTS
 
 
 def _as_seen(what: str, path: str) -> tuple[str, str]:

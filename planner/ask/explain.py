@@ -216,12 +216,14 @@ class Explainer:
         recursive: bool = False,
         users: Users = MappingProxyType({}),
         unseen: str = "",
+        oldest_first: bool = False,
     ) -> Answer:
         """What would vanish where, if the topmost mount at `path` in the subject were unmounted.
 
         If it is in use, the answer is what a lazy unmount would do, and says so; `users` says of mounts which process
         has something of them, and `unseen` which processes cannot be asked. With `recursive` as by umount -R: the
-        mounts below it go one by one, and it stops where one is in use.
+        mounts below it go one by one, the youngest first (`oldest_first`: as before util-linux 2.40), and it stops
+        where one is in use.
         """
         self.start_again()
         event = f"{'a lazy' if lazy else 'an'} unmount of {path}{' and all below it' if recursive else ''}"
@@ -239,7 +241,8 @@ class Explainer:
             what = "umount(2) leaves the root of the process that calls it, and makes its filesystem read-only instead"
             return Answer(event, (), what)
         if recursive and node is target.root:
-            refused = self._unmount_all(target, after, {} if lazy else users, lazy)
+            going_first = self._leaves_first(target, oldest_first)
+            refused = self._unmount_all(going_first, after, {} if lazy else users, lazy)
         else:
             try:
                 after.world.umount(process, path, lazy=lazy)
@@ -272,8 +275,17 @@ class Explainer:
             elif name == here and seen.of(self.ids.get(target, 0)) is None:
                 yield f"whether {self._called(target)} is locked cannot be told: no path of the namespace's leads there"
 
-    def _unmount_all(self, top: ModelMount, after: TablesWorld, users: Users, lazy: bool) -> str:
-        """Children before their parents, each by its path; why it stops, if it does."""
+    def _leaves_first(self, top: ModelMount, oldest_first: bool) -> list[ModelMount]:
+        """Children before their parents; which is the older of two, umount(8) takes from their ids."""
+        order, waiting = [], [top]
+        while waiting:
+            order.append(waiting.pop())
+            below = sorted(order[-1].children, key=lambda one: (self.ids.get(one, 0), one.number))
+            waiting += below if oldest_first else reversed(below)
+        return order[::-1]
+
+    def _unmount_all(self, mounts: list[ModelMount], after: TablesWorld, users: Users, lazy: bool) -> str:
+        """Each by its path; why it stops, if it does."""
         process = after.processes[self.subject]
         holders: dict[ModelMount, tuple[str, Spot]] = {}
         for (name, table), here, there in zip(self.tables, self.seen.mounts, after.mounts, strict=True):
@@ -281,7 +293,7 @@ class Explainer:
                 if (user := users.get((name, row.mount_id))) is not None:
                     there[row.mount_id].users += 1
                     holders[there[row.mount_id]] = user, self.spot(here[row.mount_id])
-        for mount in reversed(top.tree()):
+        for mount in mounts:
             path = self.spot(mount).path
             try:
                 going, _ = into_mounts(*walk(process, path))

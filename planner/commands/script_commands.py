@@ -15,6 +15,7 @@ from mountplan.planner.commands.mount_actions import matches_type, only_looks
 from mountplan.planner.commands.mount_actions import mount as mount_words
 from mountplan.planner.commands.script_calls import Program, ScriptCalls
 from mountplan.planner.commands.util_linux import (
+    KNOWS_OVERMOUNTS,
     UmountWords,
     UnshareWords,
     Unusable,
@@ -28,7 +29,6 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountRow
 
 FAILED = 1  # the exit status of most commands
-_KNOWS_OVERMOUNTS = (2, 40)
 # What umount -a leaves out of itself.
 _NOT_OF_ALL = "noproc,nodevfs,nodevpts,nosysfs,norpc_pipefs,nonfsd,noselinuxfs"
 # Of mount(8) and umount(8), of chroot(1), of mountpoint(1)
@@ -111,22 +111,24 @@ def _umount_all_targets(calls: ScriptCalls, target: str, words: UmountWords) -> 
 
 
 def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
-    """Children first, the youngest of them first, each by its path, as umount(8) has it in the mount table."""
-    # Up to 2.39 it finds the mount on top there, later ones the lowest, and begin with what is mounted over that.
+    """Children first, each by its path, as umount(8) has it in the mount table."""
+    # Up to 2.39 it finds the mount on top there, and begins with the oldest child, which others may cover; later ones
+    # find the lowest, and begin with the youngest child.
     path = calls.absolute(target)
-    rows = calls.world.rows_below(calls.current, path, lambda: calls.util_linux >= _KNOWS_OVERMOUNTS)
+    rows = calls.world.rows_below(calls.current, path, lambda: calls.util_linux >= KNOWS_OVERMOUNTS)
     if not rows:
         calls.make(a.Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
     children: dict[int, list[MountRow]] = {}
     for row in rows[1:]:
         children.setdefault(row.parent_id, []).append(row)
+    youngest_first = all(len(some) == 1 for some in children.values()) or calls.util_linux >= KNOWS_OVERMOUNTS
     order = []
     waiting = rows[:1]
-    while waiting:  # parents before their children, and of those the oldest first: the reverse of what is wanted
+    while waiting:  # parents before their children: the reverse of what is wanted
         row = waiting.pop()
         order.append(row)
-        waiting += sorted(children.get(row.mount_id, ()), reverse=True)
+        waiting += sorted(children.get(row.mount_id, ()), reverse=youngest_first)
     return calls.all((a.Unmount(row.mountpoint, lazy) for row in reversed(order)), _MOUNT_FAILED)
 
 

@@ -16,6 +16,7 @@ CHANGES_OF_KIND: dict[str, tuple[Kind, bool]] = {
 Version = tuple[int, int]
 OLDEST: Version = (2, 38)
 NEWEST: Version = (2, 42)
+KNOWS_OVERMOUNTS: Version = (2, 40)  # umount -R
 # Of namespaces that a file may be named for: the options and the kinds, in the order in which unshare(1) binds them.
 _KINDS = {"--cgroup": "cgroup", "--ipc": "ipc", "--uts": "uts", "--net": "net", "--mount": "mnt"}
 _LETTERS = {"m": "mount", "u": "uts", "i": "ipc", "n": "net", "p": "pid", "C": "cgroup", "T": "time", "U": "user"}

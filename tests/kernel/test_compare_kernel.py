@@ -332,6 +332,14 @@ def test_a_program_that_reads_the_table_again_does_not_read_an_old_one(tmp_path:
     assert (0, True) == (status, "The kernel did the same" in told)
 
 
+@pytest.mark.needs_kernel("root", "unshare")
+def test_a_recursive_unmount_goes_by_the_age_of_what_is_mounted(tmp_path: Path) -> None:
+    """Which end it begins with hangs on the version at hand, and whether it meets a cover hangs on that."""
+    script = "mkdir /a\nmount -t tmpfs a /a\nmkdir -p /a/b/c\nmount -t tmpfs c /a/b/c\nmount -t tmpfs b /a/b\n"
+    status, told = compared(f"{script}umount -R /a\n", tmp_path)
+    assert (0, same(6)) == (status, told.split("\n\n")[-1])
+
+
 @pytest.mark.needs_kernel("root")
 def test_on_machines_without_code_for_it_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mountplan.applier.run import programs

@@ -164,6 +164,14 @@ def test_a_recursive_unmount_takes_the_mounts_below_first() -> None:
     assert explainer.unmount("/b").refused.startswith("EBUSY")
 
 
+def test_a_recursive_unmount_goes_by_age_and_may_meet_a_cover() -> None:
+    """umount(8) begins with the oldest before 2.40, and then a path leads to what covers it."""
+    script = "mkdir /a\nmount -t tmpfs a /a\nmkdir -p /a/b/c\nmount -t tmpfs c /a/b/c\nmount -t tmpfs b /a/b\n"
+    explainer = Explainer(tables(script))
+    assert not explainer.unmount("/a", recursive=True).refused
+    assert "stops at /a/b/c" in explainer.unmount("/a", recursive=True, oldest_first=True).refused
+
+
 def test_every_unmount_of_every_tree_has_an_answer() -> None:
     """Whatever goes has a way on which that came, in trees that were made by chance."""
     elsewhere = 0

@@ -180,6 +180,12 @@ def test_the_copy_of_a_bind_has_its_attributes_where_they_are_set_before_it_is_a
     ("line", "old", "new"),
     [
         ("umount -R /a", ["/", "/a"], ["/"]),  # the upper one, or all that is there
+        # The older child first, which the younger one covers; or the younger one first.
+        (
+            "mkdir -p /a/b/c; mount -t tmpfs c /a/b/c; mount -t tmpfs b /a/b; umount -R /a",
+            ["/", "/a", "/a", "/a/b/c", "/a/b"],
+            ["/"],
+        ),
         ("mount -o remount,odd /a || umount /a", ["/", "/a"], ["/", "/a"]),
         ("mount -t tmpfs -o noatime,relatime c /c", "rw,noatime", "rw,relatime"),  # the stronger one, or the last
     ],
