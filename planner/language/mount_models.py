@@ -80,22 +80,10 @@ class FileEntry(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            path: PathText,
-            content: str | None = None,
-            source: PathText | None = None,
-            symlink: str | None = None,
-            directory: bool = False,
-            fifo: bool = False,
-            socket: bool = False,
-            device: str | None = None,
-            parameters: bool = False,
-            mode: str | None = None,
-            uid: int | None = None,
-            gid: int | None = None,
-        ) -> None: ...
+        def __init__(self, *, path: PathText, content: str | None = None, source: PathText | None = None,
+                     symlink: str | None = None, directory: bool = False, fifo: bool = False,
+                     socket: bool = False, device: str | None = None, parameters: bool = False,
+                     mode: str | None = None, uid: int | None = None, gid: int | None = None) -> None: ...  # fmt: skip
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> FileEntry:
@@ -213,40 +201,22 @@ class Mount(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            target: PathText | None = None,
-            id: str | None = None,
-            parent: str | None = None,
-            type: str | None = None,
-            source: str | None = None,
-            options: Mapping[str, bool | int | str | Sequence[str]] = {},
-            mount_options: str | None = None,
-            contents: PathText | None = None,
-            image: PathText | Image | None = None,
-            layers: Sequence[PathText | MountPath] = (),
-            data_layers: Sequence[PathText | MountPath] = (),
-            upper: PathText | MountPath | None = None,
-            work: PathText | MountPath | None = None,
-            bind: PathText | MountPath | NamespaceFile | None = None,
-            recursive: bool = False,
-            create: bool = False,
-            on_symlink: Literal["error", "follow"] = "error",
-            attributes: Sequence[str] = (),
-            recursive_attributes: bool = True,
-            recursive_sharing: Literal["private", "peer", "slave"] | None = None,
-            idmap: IdMap | Literal[False] | None = None,
-            peer_group: str | None = None,
-            master: str | None = None,
-            locked: Literal["attributes"] | bool = False,
-            unbindable: bool = False,
-            mask: Sequence[PathText | Mask] = (),
-            readonly: Sequence[PathText | Mask] = (),
-            optional: bool = False,
-            unsupported: str | None = None,
-            file: Sequence[FileEntry] = (),
-        ) -> None: ...
+        def __init__(self, *, target: PathText | None = None, id: str | None = None, parent: str | None = None,
+                     type: str | None = None, source: str | None = None,
+                     options: Mapping[str, bool | int | str | Sequence[str]] = {},
+                     mount_options: str | None = None, contents: PathText | None = None,
+                     image: PathText | Image | None = None, layers: Sequence[PathText | MountPath] = (),
+                     data_layers: Sequence[PathText | MountPath] = (),
+                     upper: PathText | MountPath | None = None, work: PathText | MountPath | None = None,
+                     bind: PathText | MountPath | NamespaceFile | None = None, recursive: bool = False,
+                     create: bool = False, on_symlink: Literal["error", "follow"] = "error",
+                     attributes: Sequence[str] = (), recursive_attributes: bool = True,
+                     recursive_sharing: Literal["private", "peer", "slave"] | None = None,
+                     idmap: IdMap | Literal[False] | None = None, peer_group: str | None = None,
+                     master: str | None = None, locked: Literal["attributes"] | bool = False,
+                     unbindable: bool = False, mask: Sequence[PathText | Mask] = (),
+                     readonly: Sequence[PathText | Mask] = (), optional: bool = False,
+                     unsupported: str | None = None, file: Sequence[FileEntry] = ()) -> None: ...  # fmt: skip
 
     @model_validator(mode="after")
     def _takes_options_apart(self) -> Mount:

@@ -34,14 +34,8 @@ class NamespaceOwner(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            uids: Sequence[Sequence[int]] = (),
-            gids: Sequence[Sequence[int]] = (),
-            within: str | None = None,
-            of: str | None = None,
-        ) -> None: ...
+        def __init__(self, *, uids: Sequence[Sequence[int]] = (), gids: Sequence[Sequence[int]] = (),
+                     within: str | None = None, of: str | None = None) -> None: ...  # fmt: skip
 
     @model_validator(mode="after")
     def _is_one_or_new(self) -> NamespaceOwner:
@@ -87,16 +81,10 @@ class InheritedChange(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            target: PathText,
-            recursive: bool = False,
-            spared: Sequence[PathText | SparedPath] = (),
-            attributes: Sequence[str] = (),
-            sharing: Literal["private", "shared"] | None = None,
-            optional: bool = False,
-        ) -> None: ...
+        def __init__(self, *, target: PathText, recursive: bool = False,
+                     spared: Sequence[PathText | SparedPath] = (), attributes: Sequence[str] = (),
+                     sharing: Literal["private", "shared"] | None = None,
+                     optional: bool = False) -> None: ...  # fmt: skip
 
 
 # What is said of a tree, by a namespace or by a spec that has one only.
@@ -166,15 +154,7 @@ class Namespace(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            name: str,
-            root: Literal["inherit", "new"] | None = None,
-            preset: str | Sequence[str] = (),
-            propagation: InheritedSharing = "private",
-            user: NamespaceOwner | None = None,
-            remove: Sequence[InheritedRemoval] = (),
-            change: Sequence[InheritedChange] = (),
-            mount: Sequence[Mount] = (),
-        ) -> None: ...
+        def __init__(self, *, name: str, root: Literal["inherit", "new"] | None = None,
+                     preset: str | Sequence[str] = (), propagation: InheritedSharing = "private",
+                     user: NamespaceOwner | None = None, remove: Sequence[InheritedRemoval] = (),
+                     change: Sequence[InheritedChange] = (), mount: Sequence[Mount] = ()) -> None: ...  # fmt: skip

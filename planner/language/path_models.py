@@ -97,15 +97,8 @@ class Image(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            path: str,
-            mount: str | None = None,
-            offset: int = 0,
-            size: int = 0,
-            partition: int | str | None = None,
-        ) -> None: ...
+        def __init__(self, *, path: str, mount: str | None = None, offset: int = 0, size: int = 0,
+                     partition: int | str | None = None) -> None: ...  # fmt: skip
 
     @model_validator(mode="after")
     def _is_a_plain_path(self) -> Image:

@@ -71,19 +71,10 @@ class Run(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            command: Sequence[str] = (),
-            environment: Mapping[str, str] = {},
-            clear_environment: bool = False,
-            cwd: PathText | None = None,
-            hostname: str | None = None,
-            unshare: Sequence[NamespaceKind] = (),
-            capabilities: Sequence[str] | None = None,
-            parameters: bool = False,
-            no_new_privs: bool = True,
-        ) -> None: ...
+        def __init__(self, *, command: Sequence[str] = (), environment: Mapping[str, str] = {},
+                     clear_environment: bool = False, cwd: PathText | None = None, hostname: str | None = None,
+                     unshare: Sequence[NamespaceKind] = (), capabilities: Sequence[str] | None = None,
+                     parameters: bool = False, no_new_privs: bool = True) -> None: ...  # fmt: skip
 
 
 class Parameter(SpecTable):
@@ -139,23 +130,13 @@ class Spec(SpecTable):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self,
-            *,
-            format: Literal[1] = 1,
-            name: str | None = None,
-            include: Sequence[PathText] = (),
-            parameters: Mapping[str, str | Parameter] = {},
-            root: Literal["inherit", "new"] | None = None,
-            preset: str | Sequence[str] = (),
-            propagation: InheritedSharing = "private",
-            peer_group: Mapping[str, PeerGroup] = {},
-            remove: Sequence[InheritedRemoval] = (),
-            change: Sequence[InheritedChange] = (),
-            mount: Sequence[Mount] = (),
-            namespace: Sequence[Namespace] = (),
-            run: Run = Run(),  # noqa: B008
-        ) -> None: ...
+        def __init__(self, *, format: Literal[1] = 1, name: str | None = None, include: Sequence[PathText] = (),
+                     parameters: Mapping[str, str | Parameter] = {},
+                     root: Literal["inherit", "new"] | None = None, preset: str | Sequence[str] = (),
+                     propagation: InheritedSharing = "private", peer_group: Mapping[str, PeerGroup] = {},
+                     remove: Sequence[InheritedRemoval] = (), change: Sequence[InheritedChange] = (),
+                     mount: Sequence[Mount] = (), namespace: Sequence[Namespace] = (),
+                     run: Run = Run()) -> None: ...  # fmt: skip  # noqa: B008
     else:
 
         def __init__(self, /, **values: Any) -> None:
