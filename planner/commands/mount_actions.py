@@ -188,16 +188,14 @@ def _in_table(calls: ScriptCalls, words: MountWords) -> MountWords | None:
     """A remount that names one place only takes the options of fstab before its own, if the place is there."""
     if calls.place(words.table or "/etc/fstab") is None:
         return None
-    path = calls.absolute(words.target)
-    for fields in _lines(calls, words):
-        if calls.absolute(fields[1]) == path or fields[0] in (words.target, path):
-            read = read_line(fields, words, calls.util_linux)
-            if read.what == "bind" and not words.bind and words.by_descriptor:
-                told = "mount: what a remount makes of `bind` in a table is known of util-linux 2.38 only"
-                raise Unusable(told, "write the options out, with a source")
-            # It takes `bind` away, which the table says of the mount, and not of the remount; `rbind` it leaves.
-            return read._replace(what="remount", bind=words.bind or read.what == "rbind")
-    return None
+    read = _line_of(calls, words, words.target)
+    if read is None:
+        return None
+    if read.what == "bind" and not words.bind and words.by_descriptor:
+        told = "mount: what a remount makes of `bind` in a table is known of util-linux 2.38 only"
+        raise Unusable(told, "write the options out, with a source")
+    # It takes `bind` away, which the table says of the mount, and not of the remount; `rbind` it leaves.
+    return read._replace(what="remount", bind=words.bind or read.what == "rbind")
 
 
 def _shown(row: MountRow) -> tuple[str, ...]:
@@ -263,11 +261,18 @@ def _lines(calls: ScriptCalls, words: MountWords) -> list[tuple[str, str, str, s
 
 
 def _looked_up(calls: ScriptCalls, words: MountWords) -> MountWords:
-    path = calls.absolute(words.place)
-    for fields in _lines(calls, words):
-        if calls.absolute(fields[1]) == path or fields[0] in (words.place, path):
-            return read_line(fields, words, calls.util_linux)
-    raise Unusable(f"mount: {words.place} is not in {words.table or '/etc/fstab'}", "name source and target")
+    found = _line_of(calls, words, words.place)
+    if found is None:
+        raise Unusable(f"mount: {words.place} is not in {words.table or '/etc/fstab'}", "name source and target")
+    return found
+
+
+def _line_of(calls: ScriptCalls, words: MountWords, place: str) -> MountWords | None:
+    """The first line of the table with this target, or this source."""
+    path = calls.absolute(place)
+    found = (one for one in _lines(calls, words) if calls.absolute(one[1]) == path or one[0] in (place, path))
+    fields = next(found, None)
+    return read_line(fields, words, calls.util_linux) if fields is not None else None
 
 
 def _mount_all(calls: ScriptCalls, given: MountWords) -> int:

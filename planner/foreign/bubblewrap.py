@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cache
+from typing import ClassVar
 
 from mountplan.planner.foreign.mount_words import share
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
@@ -125,19 +126,8 @@ class _BubblewrapImport:
         if option in _BINDS:
             attributes, optional = _BINDS[option]
             self._bind(words.next(option), absolute(words.next(option)), attributes, optional)
-        elif option == "--remount-ro":
-            self._remount(absolute(words.next(option)))
-        elif option == "--proc":
-            self._proc(absolute(words.next(option)))
-        elif option == "--dev":
-            self._dev(absolute(words.next(option)))
-        elif option == "--tmpfs":
-            self._tmpfs(absolute(words.next(option)))
-        elif option == "--mqueue":
-            made = self.draft.add(absolute(words.next(option)), type="mqueue", source="mqueue")
-            self.made.add(str(made.target))
-        elif option == "--dir":
-            self._dir(absolute(words.next(option)))
+        elif option in self._AT_PLACE:
+            self._AT_PLACE[option](self, absolute(words.next(option)))
         elif option in ("--file", "--bind-data", "--ro-bind-data"):
             self._data(option, words.next(option), absolute(words.next(option)))
         elif option == "--symlink":
@@ -293,6 +283,14 @@ class _BubblewrapImport:
         if place not in self.made:
             self.made.add(place)
             self._entry(place, {"directory": True, "mode": self.mode or "0755"})
+
+    def _mqueue(self, place: str) -> None:
+        self.draft.add(place, type="mqueue", source="mqueue")
+        self.made.add(place)
+
+    _AT_PLACE: ClassVar[dict[str, Callable[[_BubblewrapImport, str], None]]] = {
+        "--remount-ro": _remount, "--proc": _proc, "--dev": _dev, "--tmpfs": _tmpfs, "--mqueue": _mqueue, "--dir": _dir,
+    }  # fmt: skip
 
     def _data(self, option: str, number: str, place: str) -> None:
         data = self.read_fd(number)

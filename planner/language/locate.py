@@ -116,10 +116,10 @@ class Places:
 
     def line(self, key: str) -> int:
         """The line of `key`, or of the nearest thing around it that has one; line 1 is the line of the whole text."""
-        bodies = self._bodies
+        unread = self._sections[1]
         known = prefixes(key)
         for prefix in ("", *known):
-            body = bodies.pop(prefix, None)
+            body = unread.pop(prefix, None)
             if body is not None:
                 self._read_body(prefix, *body)
         lines = (self._lines.get(prefix) or self._unquoted.get(prefix) for prefix in _with_pasted(known))
@@ -129,13 +129,9 @@ class Places:
         """Every table header's key path and line, in the order of the text: `mount[0]`, `mount[0].file[0]`, `run`."""
         return self._sections[0]
 
-    @property
-    def _bodies(self) -> dict[str, tuple[int, int, int]]:
-        """The tables that were not read yet: key path -> start and end of what is below the header, first line."""
-        return self._sections[1]
-
     @cached_property
     def _sections(self) -> tuple[tuple[tuple[str, int], ...], dict[str, tuple[int, int, int]]]:
+        """headers(), and the tables not read yet: key path -> start and end of what is below the header, first line."""
         text = self._text
         headers: list[tuple[str, int]] = []
         bodies: dict[str, tuple[int, int, int]] = {}

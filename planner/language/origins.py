@@ -66,13 +66,9 @@ class Origins:
 
     def headers(self) -> tuple[tuple[str, int], ...]:
         """Key path in the whole spec and line of every table header, as Places has them for one file."""
-        found = []
-        for number, (_, places) in enumerate(self._files):
-            for own, line in places.headers():
-                key = self._key(number, own)
-                if key is not None:
-                    found.append((key, line))
-        return tuple(found)
+        headers = [(number, *one) for number, (_, places) in enumerate(self._files) for one in places.headers()]
+        found = ((self._key(number, own), line) for number, own, line in headers)
+        return tuple((key, line) for key, line in found if key is not None)
 
     def _key(self, number: int, own: str) -> str | None:
         """The key path in the whole spec of `own` in a file; None for what is not a part of it by itself."""

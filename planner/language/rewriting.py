@@ -115,8 +115,7 @@ class Rewriting:
             return text
         if replaced is None:
             self.found.append(ModelFinding(path, "", ""))
-            return text
-        return replaced
+        return text if replaced is None else replaced
 
     def _on_host(self, text: str, path: Path, key: str, *, escaped: bool) -> str:
         if not key:

@@ -19,12 +19,9 @@ _WIDTH = 120
 
 def spec_text(spec: Spec, heading: tuple[str, ...] = ()) -> str:
     """`spec` as TOML that reads as the same spec; `heading` are lines of comment for its beginning."""
-    lines = [f"# {line}".rstrip() for line in heading]
-    if lines:
-        lines.append("")
-    lines += _body(spec)
+    lines = [*(f"# {line}".rstrip() for line in heading), *[""] * bool(heading), *_body(spec)]
     for header, table in _tables(spec, ""):
-        lines += [*([""] if not header.endswith(".file]]") else []), header, *_body(table)]
+        lines += [*[""] * (not header.endswith(".file]]")), header, *_body(table)]
     return "\n".join(lines) + "\n"
 
 
@@ -57,15 +54,14 @@ def _holds_tables(values: Any) -> bool:
 
 def _body(table: Any) -> Iterator[str]:
     for name, value in _said(table):
-        if isinstance(value, _TABLES) or (isinstance(value, dict) and _holds_tables(value.values())):
-            continue
-        if isinstance(value, list) and _holds_tables(value):
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        if _holds_tables(inner):
             continue
         plain = name in _IN_QUOTES
         line = f"{name} = {_value(value, plain=plain)}"
         if len(line) > _WIDTH and isinstance(value, list):
-            inner = "".join(f"    {_value(one, plain=plain)},\n" for one in value)
-            line = f"{name} = [\n{inner}]"
+            rows = "".join(f"    {_value(one, plain=plain)},\n" for one in value)
+            line = f"{name} = [\n{rows}]"
         yield line
 
 

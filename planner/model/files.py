@@ -73,15 +73,10 @@ def remove(process: Process, path: str, rules: Rules, *, directory: bool) -> Non
         number = {"": errno.EBUSY, ".": errno.EINVAL, "..": errno.ENOTEMPTY}[name]
         raise WouldRefuse(number, "the root, . and .. cannot be removed")
     _check_writable(mount)
-    node = above.superblock.find(above, name)
-    if node is None:
-        raise WouldRefuse(errno.ENOENT, f"there is no {name} in {above.path}")
+    node = _find(above, name)
     _check_kind(node, directory=directory)
     _check_no_mountpoint(process, node)
-    if node.children:
-        raise WouldRefuse(errno.ENOTEMPTY, f"{path} is not empty")
-    node.remove()
-    _detach_mounts(node, rules)
+    _take_away(node, path, rules)
 
 
 def rename(process: Process, old: str, new: str, rules: Rules) -> None:
@@ -98,9 +93,7 @@ def rename(process: Process, old: str, new: str, rules: Rules) -> None:
         if one in ("", ".", ".."):
             raise WouldRefuse(errno.EBUSY, "the root, . and .. cannot be renamed")
     _check_writable(mount)
-    node = above.superblock.find(above, name)
-    if node is None:
-        raise WouldRefuse(errno.ENOENT, f"there is no {name} in {above.path}")
+    node = _find(above, name)
     target = new_above.children.get(new_name)
     if new_above.is_within(node):
         raise invalid("the target is in the directory that is renamed")
@@ -113,10 +106,7 @@ def rename(process: Process, old: str, new: str, rules: Rules) -> None:
     _check_no_mountpoint(process, node)
     if target is not None:
         _check_no_mountpoint(process, target)
-        if target.children:
-            raise WouldRefuse(errno.ENOTEMPTY, f"{new} is not empty")
-        target.remove()
-        _detach_mounts(target, rules)
+        _take_away(target, new, rules)
     node.rename(new_above, new_name)
 
 
@@ -127,6 +117,13 @@ def _walk_to_last(process: Process, path: str) -> tuple[ModelMount, ModelNode, s
     mount, node = walk(process, head or ("/" if path.startswith("/") else "."), directory=True)
     check_name_length(name)
     return mount, node, name
+
+
+def _find(above: ModelNode, name: str) -> ModelNode:
+    node = above.superblock.find(above, name)
+    if node is None:
+        raise WouldRefuse(errno.ENOENT, f"there is no {name} in {above.path}")
+    return node
 
 
 def _check_writable(mount: ModelMount) -> None:
@@ -149,8 +146,11 @@ def _check_no_mountpoint(process: Process, node: ModelNode) -> None:
         raise WouldRefuse(errno.EBUSY, f"something is mounted on {node.path} in the caller's namespace")
 
 
-def _detach_mounts(node: ModelNode, rules: Rules) -> None:
-    """What is mounted on a node that has gone goes as well, wherever that is (__detach_mounts)."""
+def _take_away(node: ModelNode, path: str, rules: Rules) -> None:
+    """ENOTEMPTY, or the node goes, and what is mounted on it as well, wherever that is (__detach_mounts)."""
+    if node.children:
+        raise WouldRefuse(errno.ENOTEMPTY, f"{path} is not empty")
+    node.remove()
     for mount in list(reversed(node.mounted)):
         if mount not in node.mounted:
             continue

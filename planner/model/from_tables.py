@@ -127,12 +127,11 @@ class _Builder:
         """Form the peer groups and the lists of slaves."""
         first: dict[int, ModelMount] = {}
         last: dict[int, ModelMount] = {}
-        for _, mount in self.rows:
-            if mount.group:
-                if mount.group in last:
-                    join_ring(mount, last[mount.group])
-                first.setdefault(mount.group, mount)
-                last[mount.group] = mount
+        for mount in (mount for _, mount in self.rows if mount.group):
+            if mount.group in last:
+                join_ring(mount, last[mount.group])
+            first.setdefault(mount.group, mount)
+            last[mount.group] = mount
         self._stand_in_for_outside(first)
         placed: dict[int, ModelMount] = {}  # peers that are slaves stand next to each other in the list
         for row, mount in self.rows:

@@ -74,14 +74,8 @@ def rows_below(namespace: ModelNamespace, root: Place, path: str, lowest: Callab
 
 def _row(mount: ModelMount, path: str, namespace: ModelNamespace, root: Place) -> MountRow:
     superblock = mount.root.superblock
-    master = mount.master
-    if master is None:
-        master_group = dominating = 0
-    else:
-        master_group = master.group
-        dominating = dominating_group(mount, namespace, root)
-        if dominating == master_group:
-            dominating = 0
+    master_group = mount.master.group if mount.master is not None else 0
+    dominating = dominating_group(mount, namespace, root)
     return MountRow(
         mount.number,
         mount.parent.number if mount.parent is not None else mount.number,
@@ -91,7 +85,7 @@ def _row(mount: ModelMount, path: str, namespace: ModelNamespace, root: Place) -
         show(mount.attributes),
         mount.group,
         master_group,
-        dominating,
+        dominating if dominating != master_group else 0,
         mount.unbindable,
         superblock.fstype,
         mount.source,
