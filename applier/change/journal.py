@@ -6,7 +6,6 @@ interrupted, what from, and what into.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -96,16 +95,18 @@ class Journal:
     def write_anew(self, entry: JournalEntry) -> None:
         """Take over one that is there: at no moment there is none."""
         new = f"{self._file}.new"
-        with suppress(FileNotFoundError):
-            os.unlink(new, dir_fd=self._directory)
-        self._write(new, entry)
-        os.rename(new, self._file, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        with _refusals("write"):
+            with suppress(FileNotFoundError):
+                os.unlink(new, dir_fd=self._directory)
+            self._write(new, entry)
+            os.rename(new, self._file, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         self._let_go()
 
     def _write(self, file: str, entry: JournalEntry) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         while True:
-            self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
+            with _refusals("write"):
+                self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
             fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
             if os.fstat(self._fd).st_nlink:
                 break
@@ -113,12 +114,13 @@ class Journal:
         values = {"format": _FORMAT, "before": entry.before, "after": entry.after}
         data = json.dumps(values).encode() + b"\n"
         self._size = len(data)
-        try:
-            _write_all(self._fd, data + (_BEGUN if entry.begun else b""))
-        except OSError as error:
-            with suppress(OSError):
-                os.unlink(file, dir_fd=self._directory)
-            raise _refused("write", error) from None
+        with _refusals("write"):
+            try:
+                _write_all(self._fd, data + (_BEGUN if entry.begun else b""))
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(file, dir_fd=self._directory)
+                raise
 
     def begin(self) -> None:
         """Something that stands is going to be touched. To be called in whichever process, wherever that is."""
@@ -130,11 +132,8 @@ class Journal:
 
     def remove(self) -> None:
         """Locked until it is gone: nobody shall take it for that of a change that was interrupted."""
-        try:
+        with _refusals("remove"), suppress(FileNotFoundError):
             os.unlink(self._file, dir_fd=self._directory)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                raise _refused("remove", error) from None
         self.close()
 
     def close(self) -> None:
@@ -148,6 +147,17 @@ def _write_all(fd: int, data: bytes) -> None:
     """A full filesystem may take a part, and says so at the next attempt only."""
     while data:
         data = data[os.write(fd, data) :]
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """FileExistsError says that there is one, and goes on as it is."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _refused(what, error) from None
 
 
 def _refused(what: str, error: OSError) -> KeepRefused:

@@ -16,6 +16,7 @@ from mountplan.planner.tables.options import (
     differing_since,
     dropped,
     has_as_written,
+    is_shown,
     opposites,
     other_forms,
     unlike_shown,
@@ -39,9 +40,16 @@ def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> 
     if granted is not None:
         differences = differing_since(*granted[:2], shown, granted.defaults)
         if asked != granted.asked:
-            differences = differing_asked(row.fstype, asked, granted.asked) + differences
-            written = {name for name, value in asked if has_as_written(name, value, shown)}
-            differences = [one for one in differences if one[0] not in written]
+            since = {name: now for name, _, now in differences}
+            wished = differing_asked(row.fstype, asked, granted.asked)
+            differences = [one for one in differences if one[0] not in {name for name, _, _ in wished}]
+            differences = [(name, wish, since.get(name, was)) for name, wish, was in wished] + differences
+            fulfilled = {
+                name
+                for name, value in asked
+                if has_as_written(name, value, shown) or (name in since and is_shown(row.fstype, name, value, shown))
+            }
+            differences = [one for one in differences if one[0] not in fulfilled]
     elif wanted.present is None:
         differences = differing_options(row.fstype, asked, shown)
         return differences, dropped(row.fstype, asked, shown)

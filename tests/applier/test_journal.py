@@ -49,17 +49,18 @@ def test_what_was_created_and_is_not_locked_yet_may_be_removed_and_is_created_an
 
 
 @pytest.mark.needs_kernel("userns")
-def test_a_full_disk_is_told_as_what_it_is(in_host: InHost) -> None:
+@pytest.mark.parametrize(("options", "remedy"), [("size=4k", "make room"), ("ro", "for writing")])
+def test_where_no_journal_can_be_written_the_way_out_is_told(options: str, remedy: str, in_host: InHost) -> None:
     """A journal takes no mounts: fs.mount-max has nothing to do with it."""
 
     def script() -> str:
-        mount("small", "/srv", "tmpfs", data="size=4k")
+        mount("small", "/srv", "tmpfs", data=options)
         directory = os.open("/srv", os.O_RDONLY)
         with closing(Journal(directory, "journal")) as full, pytest.raises(KeepRefused) as refused:
             full.write("x" * 8192, "")
         return str(refused.value)
 
-    assert "make room" in in_host(script, identity="userns")
+    assert remedy in in_host(script, identity="userns")
 
 
 def test_what_was_interrupted_is_found_by_one_command_only(journal: Callable[[], Journal]) -> None:

@@ -329,6 +329,26 @@ def test_a_name_that_is_remade_with_another_option_is_another_one(in_host: InHos
     assert [("stands",)] == same
 
 
+def test_an_option_that_others_have_changed_into_what_another_spec_says_is_no_difference_from_that(
+    in_host: InHost,
+) -> None:
+    """It was told twice: as what was asked for then, and as what has changed since."""
+    sized = f'name = "sized"\n{ROOT}[[mount]]\ntarget = "/t"\ntype = "tmpfs"\noptions = {{ size = "1m" }}\n'
+
+    def script() -> list[Any]:
+        keeping.keep(plan_of(sized))
+        inside("sized", ("t", "/t", "tmpfs", MS_REMOUNT, "size=2m"))
+        found: list[Any] = []
+        for size in ("3m", "2m"):
+            try:
+                found.append(keeping.keep(plan_of(sized.replace("1m", size))).outcome)
+            except NameTaken as error:
+                found.append([one[1:4] for one in error.differences])
+        return found
+
+    assert [[("option size", "3m", "2048k")], "stands"] == in_host(on_run(script), identity="root")
+
+
 LEFT_OUT = f"""
 name = "partly"
 {ROOT}[[mount]]
