@@ -26,10 +26,12 @@ def sharing_picture(found: Drawn, output: Output, *, everything: bool = False) -
     from mountplan.planner.render.lane_text import MOST_DRAWN, lane_text
     from mountplan.planner.render.lanes import lane_chart
 
-    rows = [row for scene in found.scenes for row in scene.table.rows]
-    only = {row.peer_group or row.master for row in rows} - {0}
+    groups = [row.peer_group or row.master for scene in found.scenes for row in scene.table.rows]
+    only = {*groups} - {0}
     if found.only_named:
         only &= found.groups.names.keys()
+    if sum(group in only for group in groups) > MOST_DRAWN and not everything:  # each would have a line
+        return ""
     chart = lane_chart(found.scenes, found.groups, only=only)
     if not chart.lanes or (len(chart.lines) > MOST_DRAWN and not everything):
         return ""

@@ -127,7 +127,8 @@ def order_line(plan: Plan) -> str:
 
 def _picture(index: PlanIndex, tables: Tables, everything: bool, room: int | None) -> list[str]:
     """Who shares with whom, with a lane for each group, if it is worth a picture and not too long."""
-    if len(index.groups) == 0 or not tables:
+    drawn = sum(bool(row.peer_group or row.master) for _, table in tables for row in table.rows)
+    if len(index.groups) == 0 or not tables or (drawn > MOST_DRAWN and not everything):
         return []
     chart = plan_sharing(index, tables)
     if len(chart.lines) > MOST_DRAWN and not everything:
