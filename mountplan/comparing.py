@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from mountplan import pipeline
 from mountplan.inputs import label_of
@@ -34,6 +33,7 @@ from mountplan.planner.record import NamedTuple
 from mountplan.spec_digest import Planned
 from mountplan.surroundings import surroundings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.planner.language.spec import Spec
 

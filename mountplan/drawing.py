@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mountplan.operands import Operand, Side, read_side, recognise, refuse_unused
 from mountplan.planner.errors import KeepRefused, NotKept, PlanFileError, PlanRefused, SubjectError
 from mountplan.planner.names import LeftOut
@@ -11,6 +9,7 @@ from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.lanes import GroupNames, Scene
 from mountplan.planner.tables.table import MountTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 

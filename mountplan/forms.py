@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from mountplan import pipeline
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias, TypeGuard
+
     from mountplan.operands import Side
     from mountplan.planner.language.outside import Outside
     from mountplan.planner.language.spec import Spec

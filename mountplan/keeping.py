@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from time import gmtime, perf_counter, strftime
-from typing import TYPE_CHECKING, Literal, NoReturn
 
 from mountplan import pipeline
 from mountplan.applier.keep import kept as keeping
@@ -31,8 +30,10 @@ from mountplan.spec_digest import OTHERWISE_NOW, Planned, digest_of_spec
 from mountplan.surroundings import surroundings
 from mountplan.version import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Literal, NoReturn
 
     from mountplan.applier.build.build import Built
     from mountplan.applier.keep.kept import Opened

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mountplan.applier.keep import kept
 from mountplan.applier.keep.store import ODD
 from mountplan.planner.errors import KeepRefused, PlanFileError, PlanRefused
 from mountplan.planner.plan.planfile import load_plan
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.applier.keep.kept import Opened
     from mountplan.planner.plan.plan import Plan

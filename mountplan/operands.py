@@ -7,19 +7,19 @@ namespace files or mountinfo files, with commas between them, are one side with 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from mountplan import inputs
 from mountplan.inputs import label_of, looks_like_plan, read_input
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import KeepRefused, NotKept, PlanRefused, SubjectError, TableError
+from mountplan.planner.light import contextmanager, regex
 from mountplan.planner.plan.seedbase import without_base
 from mountplan.planner.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
     from mountplan.applier.keep.kept import Opened
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mountplan.planner.tables.table import MountTable
 
 KINDS = ("spec", "plan", "name", "pid", "ns", "mountinfo")
-_PREFIX = re.compile(rf"({'|'.join(KINDS)}):(.*)", re.DOTALL)
-_NEXT = re.compile(rf",(?=(?:{'|'.join(KINDS)}):|[0-9]+(?:,|$))")  # other commas are parts of paths
+_PREFIX = regex(rf"(?s)({'|'.join(KINDS)}):(.*)")
+_NEXT = regex(rf",(?=(?:{'|'.join(KINDS)}):|[0-9]+(?:,|$))")  # other commas are parts of paths
 _PREFIXES = "say which: spec:FILE, plan:FILE, name:NAME, pid:N, ns:FILE or mountinfo:FILE"
 
 
@@ -78,7 +78,7 @@ def read_side(argument: str, recognised: Operand | None = None, *, parameters: M
 
     `recognised` is what recognise() has said of it, if it was asked: a pipe would be found empty the next time.
     """
-    parts = [recognised] if recognised else [recognise(part) for part in _NEXT.split(argument)]
+    parts = [recognised] if recognised else [recognise(part) for part in _parts(argument)]
     kinds = {part.kind for part in parts}
     if len(parts) > 1 and not kinds <= {"pid", "ns", "mountinfo"}:
         what = f"{argument}: only processes, namespace files and mountinfo files make one side together"
@@ -99,9 +99,17 @@ def read_side(argument: str, recognised: Operand | None = None, *, parameters: M
     )
 
 
+def _parts(argument: str) -> list[str]:
+    return _NEXT.split(argument) if "," in argument else [argument]
+
+
+def _prefixed(argument: str) -> re.Match[str] | None:
+    return _PREFIX.fullmatch(argument) if ":" in argument else None
+
+
 def recognise(argument: str) -> Operand:
     """What a single argument names. Raises SubjectError if that is nothing, or may be one thing or another."""
-    prefixed = _PREFIX.fullmatch(argument)
+    prefixed = _prefixed(argument)
     if prefixed:
         kind, value = prefixed[1], prefixed[2]
         if not value:
@@ -180,11 +188,11 @@ def looked_up_by_own_name(way: str) -> Iterator[None]:
 
 def file_operand(path: str) -> Operand:
     """What a file is: by its name, and where that says nothing, by its contents."""
+    if path.endswith((".toml", ".json")):
+        return Operand("spec" if path.endswith(".toml") else "plan", path)
     from mountplan.applier.observe.subjects import is_namespace_file
     from mountplan.planner.tables.mountinfo_file import looks_like_mountinfo
 
-    if path.endswith((".toml", ".json")):
-        return Operand("spec" if path.endswith(".toml") else "plan", path)
     if path != "-" and is_namespace_file(path):
         return Operand("ns", path)
     if os.path.isdir(path):
@@ -197,8 +205,8 @@ def file_operand(path: str) -> Operand:
 
 def refuse_one_stream_twice(*arguments: str) -> None:
     """Raise SubjectError if two arguments, or two parts of one, are the same pipe."""
-    parts = [part for argument in arguments for part in _NEXT.split(argument)]
-    bare = [prefixed[2] if (prefixed := _PREFIX.fullmatch(part)) else part for part in parts]
+    parts = [part for argument in arguments for part in _parts(argument)]
+    bare = [prefixed[2] if (prefixed := _prefixed(part)) else part for part in parts]
     inputs.refuse_one_stream_twice(bare)
 
 
@@ -278,6 +286,8 @@ def kept_side(value: str) -> Side:
             options = granted_of(found, plan_behind(found))
         except KeepRefused:
             pass  # written by another version: then options are held against the forms that are known
+    from contextlib import ExitStack
+
     with ExitStack() as stack:
         for subject in [stack.enter_context(subject) for subject in kept.subjects(name)]:
             own = subject.name if subject.label != name else ""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from mountplan import pipeline
 from mountplan.applier.sys.report import TIMEOUT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.applier.sys.report import Reporter
     from mountplan.applier.sys.userns import Rootless

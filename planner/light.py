@@ -29,7 +29,7 @@ else:
         def __class_getitem__(cls, parameter):
             return cls
 
-    def TypeVar(name, *constraints):
+    def TypeVar(name, *constraints, **bound):
         return name
 
     ParamSpec = TypeVar

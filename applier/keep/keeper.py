@@ -11,9 +11,7 @@ import errno
 import fcntl
 import os
 import select
-import signal
 import sys
-from typing import NoReturn
 
 from mountplan.applier.keep.kept_record import Keeper
 from mountplan.applier.keep.store import refused_to_keep
@@ -22,9 +20,14 @@ from mountplan.applier.process.record_watch import new_watch, watch_record
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.channel import pipe
 from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.plain_signal import signal
 from mountplan.applier.sys.refusal import KernelRefusal, function_of, in_words
 from mountplan.planner.errors import KeepRefused
 from mountplan.planner.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # The keeper's descriptors: what tells whether it is to stay, what tells when to end, and the namespaces.
 _LEASH, _WATCH = 3, 4

@@ -6,8 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from mountplan.applier.keep.keeper import ELSEWHERE, open_keeper
 from mountplan.applier.keep.kept_record import (
@@ -25,9 +23,11 @@ from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM
 from mountplan.planner.errors import KeepRefused, NotKept, TableError
 from mountplan.planner.fstypes import SHOWN_KINDS
+from mountplan.planner.light import contextmanager
 from mountplan.planner.names import IdMapping
 from mountplan.planner.tables.table import MountTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.applier.observe.inspect import Whole
     from mountplan.applier.observe.subjects import Subject
@@ -92,6 +92,8 @@ class Opened:
 
         Of a pid namespace it takes a child to be in it.
         """
+        from contextlib import ExitStack
+
         with ExitStack() as stack:
             others = [other for other in self.kept.namespaces if other.kind != "mnt"]
             fds = []
@@ -254,8 +256,7 @@ def odd() -> tuple[str, ...]:
 @contextmanager
 def opened(name: str) -> Iterator[Opened]:
     """Lend what is kept under a name. Raises NotKept, or KeepRefused if that cannot be read."""
-    with ExitStack() as stack:
-        directory = stack.enter_context(_lent(name))
+    with _lent(name) as directory:
         try:
             kept = state_of(directory, name)
         except (FileNotFoundError, ValueError) as error:
@@ -269,8 +270,11 @@ def opened(name: str) -> Iterator[Opened]:
             if process is None:
                 what = f"{name}: the process that kept the namespaces, {kept.keeper.pid}, has ended, and they with it"
                 raise NotKept(what, f"`mountplan apply {kept.spec}` makes them anew")
-            stack.callback(syscalls.close, process)
-        yield Opened(kept, directory, process)
+        try:
+            yield Opened(kept, directory, process)
+        finally:
+            if process is not None:
+                syscalls.close(process)
 
 
 def state_of(directory: int, name: str) -> Kept:

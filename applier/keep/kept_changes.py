@@ -10,8 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from mountplan.applier.keep.keeper import FIRST, check_reach, describe, end_keeper, start_keeper
 from mountplan.applier.keep.kept import (
@@ -41,9 +39,11 @@ from mountplan.applier.process.record_watch import watch_record
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
+from mountplan.planner.light import contextmanager
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.table import MountTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mountplan.applier.build.build import Built
 
@@ -80,6 +80,8 @@ def keep(new: NewName, built: Built) -> Kept:
     kinds = [kind for kind in built.kinds if kind != "user"]
     if os.stat(f"/proc/{built.pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino:
         kinds.insert(0, "user")
+    from contextlib import ExitStack
+
     with ExitStack() as stack, _writing(create=True) as changing:
         assert changing is not None
         store = changing.store

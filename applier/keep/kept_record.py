@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
 from math import isfinite
-from typing import Any
 
 from mountplan.planner.errors import KeepRefused
 from mountplan.planner.names import LeftOut
+from mountplan.planner.plan.plain_json import loads
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.run_settings import RunSettings
 from mountplan.planner.tables.table import MountRow, MountTable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 FORMAT = "mountplan-kept/1"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_DIGITS = "0123456789"
+_OF_NAMES = f"{_LETTERS}{_LETTERS.upper()}{_DIGITS}_.-"
 _ROW = (int, int, str, str, str, str, int, int, int, bool, str, str, str)  # the types of a MountRow
-_SOURCE = re.compile(r"fd/[0-9]+|ns/[a-z]+|\.[a-z]+|[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class KeptNamespace(NamedTuple):
@@ -76,7 +79,7 @@ class Kept(NamedTuple):
 
 def is_name(text: str) -> bool:
     """True if namespaces can be kept under it."""
-    return _NAME.fullmatch(text) is not None
+    return 0 < len(text) <= 100 and text[0] not in ".-" and not text.strip(_OF_NAMES)
 
 
 def check_name(name: str) -> str:
@@ -111,6 +114,8 @@ def dump_state(kept: Kept) -> bytes:
     }
     if not kept.left_out:
         del values["left_out"]
+    import json
+
     return json.dumps({"format": FORMAT, **values}, indent=1).encode() + b"\n"
 
 
@@ -119,7 +124,7 @@ def load_state(text: bytes) -> Kept:
     anything else: what a crash has left may be anything.
     """
     try:
-        values: dict[str, Any] = json.loads(text)
+        values: dict[str, Any] = loads(text.decode("utf-8", "surrogatepass"))
         form = values.pop("format")
         if form != FORMAT and str(form).startswith("mountplan-kept/"):
             what = f"it was written by version {values.get('made_by')} of mountplan, which this one does not understand"
@@ -148,9 +153,7 @@ def _check_types(kept: Kept) -> None:
         and type(kept.since) in (int, float)
         and isfinite(kept.since)
         and (kept.keeper is None or (tuple(map(type, kept.keeper)) == (int, int, str, int) and kept.keeper.pid > 0))
-        and all(
-            tuple(map(type, one)) == (str, str, int, str) and _SOURCE.fullmatch(one.source) for one in kept.namespaces
-        )
+        and all(tuple(map(type, one)) == (str, str, int, str) and _is_source(one.source) for one in kept.namespaces)
         and all(_is_texts(tuple(one)) for one in kept.left_out)
         and all(_is_texts(one) for one in (run.command, run.unshare, run.capabilities or ()))
         and type(run.environment) is tuple
@@ -160,6 +163,14 @@ def _check_types(kept: Kept) -> None:
     )
     if not right:
         raise ValueError("some of its values are of the wrong type")
+
+
+def _is_source(text: str) -> bool:
+    """Whether it is where dump_state may have the file of a namespace."""
+    for begin, some in ("fd/", _DIGITS), ("ns/", _LETTERS), (".", _LETTERS):
+        if text.startswith(begin):
+            return text != begin and not text[len(begin) :].strip(some)
+    return is_name(text)
 
 
 def _is_texts(value: object) -> bool:
@@ -172,6 +183,8 @@ def _frozen(value: Any) -> Any:
 
 def dump_table(table: MountTable) -> bytes:
     """A mount table as JSON, one row a line."""
+    import json
+
     return b"[" + b",\n".join(json.dumps(row).encode() for row in table.rows) + b"]\n"
 
 
@@ -185,6 +198,8 @@ def load_table(text: bytes) -> MountTable:
 
 def dump_ids(ids: Iterable[int]) -> bytes:
     """Unique ids of mounts as JSON."""
+    import json
+
     return json.dumps(sorted(ids)).encode() + b"\n"
 
 
@@ -198,7 +213,7 @@ def load_ids(text: bytes) -> frozenset[int]:
 
 def _list(text: bytes) -> list[Any]:
     try:
-        values = json.loads(text)
+        values = loads(text.decode("utf-8", "surrogatepass"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(values, list):

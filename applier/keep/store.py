@@ -21,7 +21,6 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from time import monotonic, sleep
 
 from mountplan.applier.keep.kept_record import is_name
@@ -30,6 +29,7 @@ from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.privilege import for_this_user, may_mount
 from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of
 from mountplan.planner.errors import KeepRefused
+from mountplan.planner.light import contextmanager
 from mountplan.planner.record import NamedTuple
 
 RUN = "/run"

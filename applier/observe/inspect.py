@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 from mountplan.applier.observe.observe import NEVER_STILL, refused_table, tries
 from mountplan.applier.sys import abi, syscalls
@@ -18,6 +17,7 @@ from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.applier.sys.syscalls import namespace_id
 from mountplan.planner.attributes import show
 from mountplan.planner.errors import TableError
+from mountplan.planner.light import TypeVar
 from mountplan.planner.names import IdLines, IdMapping
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo

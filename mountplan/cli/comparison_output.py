@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from mountplan.planner.characters import visible
 from mountplan.planner.render.aside_text import TAKES_LISTMOUNT
 from mountplan.planner.render.difference_text import NamedSide, differences_text
@@ -12,8 +10,10 @@ from mountplan.planner.render.left_out_text import left_out_data
 from mountplan.planner.render.problems import drift_data, mistake_data
 from mountplan.planner.render.words import count
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from mountplan.cli.output import Output
     from mountplan.comparing import Compared

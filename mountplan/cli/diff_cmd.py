@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mountplan import api
 from mountplan.cli.shared_options import add_all, add_set, settings_of
 from mountplan.planner.characters import visible
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

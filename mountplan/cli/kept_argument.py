@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import typed
 from mountplan.planner.errors import KeepRefused, NotKept
+from mountplan.planner.light import contextmanager
 
 _PREFIX = "name:"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from mountplan.applier.keep.kept import path_of
 from mountplan.applier.keep.kept_changes import tidy as clean_up
 from mountplan.planner.characters import visible
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mountplan.applier.keep.kept_record import Kept
     from mountplan.cli.output import Output
     from mountplan.keeping import Standing, Tables, Unreadable

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mountplan.planner.characters import visible, visible_lines
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mountplan.cli.kept_argument import kept_name, process_in, told_for_what_it_is
 from mountplan.cli.shared_options import add_all
 from mountplan.planner.characters import visible, visible_lines
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

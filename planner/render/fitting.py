@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Collection, Sequence
 
 from mountplan.planner.render.words import columns, padded, width
@@ -105,6 +104,8 @@ def wrapped(line: str, room: int | None, hanging: int = 2) -> list[str]:
     if room is None or width(line) <= room:
         return [line]
     indent = len(line) - len(line.lstrip(" "))
+    import textwrap
+
     return textwrap.wrap(
         line.strip(),
         max(room, indent + hanging + 10),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Any
 
+from mountplan.planner.light import regex
 from mountplan.planner.names import LeftOut
 from mountplan.planner.render.words import count, listed, visible
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _MOST = 12
-_ALTERS = re.compile(r"(?:^|\.)(remove|change)\[[0-9]+\]")
+_ALTERS = regex(r"(?:^|\.)(remove|change)\[[0-9]+\]")
 
 _READ_BACK = """\
 read back from the kernel and compared with the spec: the tree,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
 
+from mountplan.planner.light import Generic, TypeVar
+from mountplan.planner.record import NamedTuple
 from mountplan.planner.render.fitting import CUT
 from mountplan.planner.render.words import count, visible, width
 

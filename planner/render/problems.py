@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from mountplan.planner.compare.difference import Difference
 from mountplan.planner.errors import (
@@ -24,7 +23,10 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.difference_text import mount_words
 from mountplan.planner.render.words import count, listed, visible_lines
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from mountplan.planner.capture.captured import Caution
 
 _MOST_CHANGES = 10

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, ExpectedNamespace, Plan
@@ -12,6 +11,10 @@ from mountplan.planner.render.fitting import fitted_between
 from mountplan.planner.render.outline import folded_text, outline
 from mountplan.planner.render.words import place_below, visible, visible_lines
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 HEADER = ("TARGET", "SOURCE", "FSTYPE", "ATTRIBUTES", "PROPAGATION", "OPTIONS")
 

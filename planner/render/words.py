@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 
 from mountplan.planner.attributes import ATIME_MASK, IDMAP, NAMES
 from mountplan.planner.characters import visible as visible
 from mountplan.planner.characters import visible_lines as visible_lines
+from mountplan.planner.light import remember
 from mountplan.planner.plan.plan import ExpectedMount
 
 
@@ -19,7 +19,7 @@ def width(text: str) -> int:
     return sum(_columns(char) for char in text)
 
 
-@lru_cache(maxsize=4096)
+@remember
 def _columns(char: str) -> int:
     if unicodedata.combining(char):
         return 0
@@ -59,7 +59,7 @@ def place_below(parent: str | None, path: str) -> str:
     return path[len(above) + 1 :]
 
 
-@lru_cache(maxsize=1024)
+@remember
 def attribute_words(set_bits: int, clear_bits: int) -> str:
     """The names that ask for these bits, as a spec would have them: `ro,nosuid`."""
     words = []

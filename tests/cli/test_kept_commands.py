@@ -249,6 +249,27 @@ def test_show_reads_each_namespace_once(on_host: Callable[..., Any]) -> None:
     assert "* peer: what is mounted in one is in all" in out
 
 
+def test_a_look_at_what_is_kept_loads_nothing_slow(on_host: Callable[..., Any]) -> None:
+    """As a saved plan has it (tests/kernel/test_rules.py). Characters that may do harm take `re`."""
+    program = (
+        "import sys; from mountplan.__main__ import main; main(sys.argv[1:])\n"
+        "slow = ('argparse', 'contextlib', 'json', 'pydantic', 'signal', 'textwrap', 'typing')\n"
+        "print([name for name in slow if name in sys.modules])"
+    )
+
+    def script() -> list[str]:
+        mountplan("apply", spec(programs()))
+        words = [sys.executable, "-S", "-c", program]  # site may load some of them
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        ended = [
+            subprocess.run([*words, *line.split()], capture_output=True, text=True, env=environment, check=True)
+            for line in ("ls", "show programs")
+        ]
+        return [one.stdout.splitlines()[-1] for one in ended]
+
+    assert ["[]", "[]"] == on_host(script)
+
+
 def test_rm_lets_go_what_it_can_and_tells_what_it_cannot(on_host: Callable[..., Any]) -> None:
     def script() -> list[Outcome]:
         for name in ("a", "b", "c", "d"):
