@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from mountplan import pipeline
+from mountplan import api, pipeline
 from mountplan.applier.build.build import Built
 from mountplan.applier.change.live_kernel import Entrance
 from mountplan.applier.change.visit import Refused, carry_out
@@ -24,12 +24,78 @@ from mountplan.planner.compare.compare import judge, machine_of, views_of
 from mountplan.planner.compare.difference import Drift
 from mountplan.planner.compare.matching import match
 from mountplan.planner.compare.view import View
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
 from tests.hosts import setns
 
 GAPS = Allowed(gap=True)
 Looks = dict[str, list[tuple[int, int] | None]]
+
+TREE = """format = 1
+name = "live"
+[peer_group.g]
+[[mount]]
+target = "/"
+type = "tmpfs"
+[[mount]]
+id = "data"
+target = "/data"
+type = "tmpfs"
+source = "SOURCE"
+[[mount.file]]
+path = "file"
+content = "SOURCE"
+[[mount]]
+target = "/data/kid"
+type = "tmpfs"
+[[mount.file]]
+path = "file"
+content = "kid"
+[[mount]]
+target = "/pool"
+type = "tmpfs"
+peer_group = "g"
+"""
+
+STACK = """format = 1
+name = "live"
+[peer_group.g]
+[[mount]]
+id = "root"
+target = "/"
+type = "tmpfs"
+peer_group = "g"
+[[mount]]
+id = "low"
+target = "/stack"
+type = "tmpfs"
+source = "SOURCE"
+[[mount]]
+target = "/stack"
+type = "tmpfs"
+source = "TOP"
+[[mount.file]]
+path = "file"
+content = "top"
+[[mount]]
+parent = "root"
+target = "/cover/deep"
+type = "tmpfs"
+source = "SOURCE"
+peer_group = "g2"
+[[mount]]
+target = "/cover"
+type = "tmpfs"
+[[mount.file]]
+path = "file"
+content = "cover"
+[peer_group.g2]
+"""
+
+
+def plan_of(text: str) -> Plan:
+    return api.plan(parse_spec(text.encode(), "live.toml"))
 
 
 class LiveTree(NamedTuple):

@@ -1,128 +1,33 @@
-"""A tree that stands is changed while others read in it and share with it; and what is interrupted goes on."""
+"""A tree that stands is changed while others share with it; and what is interrupted goes on."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from mountplan import api, changing, live_target
+from mountplan import changing, live_target
 from mountplan.applier.change.live_kernel import Entrance
 from mountplan.applier.change.visit import Visited, carry_out
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys import abi
-from mountplan.applier.sys.syscalls import knows_beneath
 from mountplan.planner.change import change_steps as c
 from mountplan.planner.change.change_steps import ChangeStep
 from mountplan.planner.change.plan_change import plan_change
 from mountplan.planner.change.standing import Allowed
-from mountplan.planner.errors import StepRefused
-from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
-from tests.hosts import InHost, moments, mount, run_in_child, setns, unshare
-from tests.live_trees import GAPS, LiveTree, standing_tree
+from tests.hosts import InHost, mount, run_in_child, setns, unshare
+from tests.live_trees import STACK, TREE, LiveTree, plan_of, standing_tree
 from tests.mountflags import MS_BIND, MS_PRIVATE, MS_SHARED, MS_SLAVE
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
 
-SWAPS = int(os.environ.get("MOUNTPLAN_SWAPS", "60"))
-WIDTH = 20  # mounts that are swapped by one change
 ALL = Allowed(move=True, gap=True, propagation=True)
-
-TREE = """format = 1
-name = "live"
-[peer_group.g]
-[[mount]]
-target = "/"
-type = "tmpfs"
-[[mount]]
-id = "data"
-target = "/data"
-type = "tmpfs"
-source = "SOURCE"
-[[mount.file]]
-path = "file"
-content = "SOURCE"
-[[mount]]
-target = "/data/kid"
-type = "tmpfs"
-[[mount.file]]
-path = "file"
-content = "kid"
-[[mount]]
-target = "/pool"
-type = "tmpfs"
-peer_group = "g"
-"""
-
-MANY = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n' + "".join(
-    f"""[[mount]]
-id = "data{number}"
-target = "/data{number}"
-type = "tmpfs"
-source = "SOURCE"
-[[mount.file]]
-path = "file"
-content = "SOURCE"
-[[mount]]
-target = "/data{number}/kid"
-type = "tmpfs"
-[[mount.file]]
-path = "file"
-content = "kid"
-"""
-    for number in range(WIDTH)
-)
-
-
-def plan_of(text: str) -> Plan:
-    return api.plan(parse_spec(text.encode(), "live.toml"))
-
-
-@contextmanager
-def reading(tree: LiveTree, *paths: str) -> Iterator[Callable[[], tuple[int, int]]]:
-    """Have a process inside open files in a loop; the function ends it: how often it looked, and how often in vain."""
-    reader, writer = os.pipe()
-    namespace = tree.built.open_mounts("")
-    child = os.fork()
-    if child == 0:
-        try:
-            setns(namespace)
-            looks = missed = 0
-            stop: list[int] = []
-            signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-            os.write(writer, b".")
-            while not stop:
-                for path in paths:
-                    looks += 1
-                    try:
-                        os.close(os.open(path, os.O_RDONLY))
-                    except OSError:
-                        missed += 1
-            os.write(writer, f"{looks} {missed}".encode())
-        finally:
-            os._exit(0)
-    os.close(namespace)
-    os.read(reader, 1)
-
-    def end() -> tuple[int, int]:
-        os.kill(child, signal.SIGTERM)
-        looks, missed = map(int, os.read(reader, 100).split())
-        return looks, missed
-
-    try:
-        yield end
-    finally:
-        os.close(reader)
-        os.close(writer)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize("word", ['propagation = "slave-shared"', '[[change]]\ntarget = "/mnt"\nsharing = "shared"'])
@@ -138,149 +43,6 @@ def test_nothing_is_to_be_changed_in_what_has_groups_without_a_name(word: str, i
             return [*preview.changes, *preview.obstacles]
 
     assert [] == in_host(script, identity="root")
-
-
-@pytest.mark.parametrize("beneath", [True, False])
-def test_who_reads_inside_misses_no_file_while_its_mount_is_swapped(in_host: InHost, beneath: bool) -> None:
-    """Neither of the mount that is swapped, nor of one that stands on it; without MOVE_MOUNT_BENEATH it took a gap."""
-    if beneath and not in_host(knows_beneath):
-        pytest.skip("this kernel has no MOVE_MOUNT_BENEATH")
-
-    def script() -> tuple[int, int, int]:
-        plans = [plan_of(MANY.replace("SOURCE", word)) for word in ("one", "two")]
-        files = [f"/data{number}{kid}/file" for number in range(WIDTH) for kid in ("", "/kid")]
-        swapped = 0
-        with standing_tree(plans[0]) as tree, reading(tree, *files) as end:
-            while swapped < SWAPS:
-                turn = swapped // WIDTH % 2
-                now = tree.became(plans[turn])
-                standing = now.standing()._replace(beneath=beneath)
-                found = plan_change(plans[1 - turn], standing, Allowed(), 100_000)
-                assert ["swap"] * WIDTH == [one.sign for one in found.changes], found.changes
-                now.change(found)
-                swapped += WIDTH
-            return swapped, *end()
-
-    swapped, looks, missed = in_host(script, timeout=60 + SWAPS)
-    assert looks > swapped
-    assert 0 == missed
-
-
-STACK = """format = 1
-name = "live"
-[peer_group.g]
-[[mount]]
-id = "root"
-target = "/"
-type = "tmpfs"
-peer_group = "g"
-[[mount]]
-id = "low"
-target = "/stack"
-type = "tmpfs"
-source = "SOURCE"
-[[mount]]
-target = "/stack"
-type = "tmpfs"
-source = "TOP"
-[[mount.file]]
-path = "file"
-content = "top"
-[[mount]]
-parent = "root"
-target = "/cover/deep"
-type = "tmpfs"
-source = "SOURCE"
-peer_group = "g2"
-[[mount]]
-target = "/cover"
-type = "tmpfs"
-[[mount.file]]
-path = "file"
-content = "cover"
-[peer_group.g2]
-"""
-
-
-@pytest.mark.parametrize("top", ["SOURCE", "top"])
-@pytest.mark.parametrize("beneath", [True, False])
-def test_who_reads_inside_misses_no_file_while_what_lies_beneath_is_exchanged(
-    in_host: InHost, beneath: bool, top: str
-) -> None:
-    """In a stack, under a cover, and with the topmost of the stack itself; with and without MOVE_MOUNT_BENEATH."""
-    text = STACK.replace("TOP", top)
-
-    def script() -> tuple[tuple[int, int], str]:
-        plans = [plan_of(text.replace("SOURCE", word)) for word in ("one", "two")]
-        with standing_tree(plans[0]) as tree, reading(tree, "/stack/file", "/cover/file") as end:
-            for number in range(max(6, SWAPS // 6)):
-                now, wanted = tree.became(plans[number % 2]), plans[(number + 1) % 2]
-                standing = now.standing()
-                standing = standing._replace(beneath=standing.beneath and beneath)
-                found = plan_change(wanted, standing, Allowed(), 100_000)
-                now.change(found)
-                drift = tree.drift(wanted)
-                if drift:
-                    return end(), str(drift)
-            return end(), ""
-
-    (looks, missed), drift = in_host(script)
-    assert "" == drift
-    assert looks > 0
-    assert 0 == missed
-
-
-def test_who_reads_inside_misses_no_file_while_something_new_comes_above_what_goes(in_host: InHost) -> None:
-    """Directories and files alike: each was taken away before the new one was there."""
-    root = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
-    many = root + "".join(
-        f'[[mount]]\ntarget = "/data/{name}"\ntype = "tmpfs"\nfile = [{{ path = "file", content = "" }}]\n'
-        for name in "ab"
-    )
-    many += '[[mount]]\ntarget = "/data/file"\nbind = "/mnt/file"\n'
-    entries = ", ".join(f'{{ path = "{path}", content = "" }}' for path in ("a/file", "b/file", "file"))
-    single = f'{root}[[mount]]\ntarget = "/data"\ntype = "tmpfs"\nfile = [{entries}]\n'
-
-    def script() -> tuple[int, int]:
-        mount("mnt", "/mnt", "tmpfs")
-        Path("/mnt/file").touch()
-        with standing_tree(plan_of(many)) as tree, reading(tree, "/data/a/file", "/data/b/file", "/data/file") as end:
-            tree.change(tree.preview(plan_of(single), Allowed()))
-            assert not tree.drift(plan_of(single))
-            return end()
-
-    looks, missed = in_host(script, identity="root")
-    assert looks > 0
-    assert 0 == missed
-
-
-def test_who_reads_inside_misses_no_file_while_something_new_comes_with_all_that_stands_on_it(in_host: InHost) -> None:
-    """And back: it was refused for the moment in which only the new one was there."""
-
-    def tmpfs(target: str, more: str = "") -> str:
-        entry = '[[mount.file]]\npath = "file"\ncontent = ""\n'
-        return f'[[mount]]\ntarget = "{target}"\ntype = "tmpfs"\n{more}{entry}'
-
-    root = 'format = 1\nname = "live"\n[peer_group.g]\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\npeer_group = "r"\n'
-    root += "[peer_group.r]\n" + tmpfs("/peer", 'id = "peer"\npeer_group = "g"\n')
-    first = root + tmpfs("/data/a") + tmpfs("/data/b") * 2 + tmpfs("/data/c/d")
-    second = root + tmpfs("/data", 'source = "low"\n') + tmpfs("/data", "unbindable = true\n")
-    second += tmpfs("/data/a", "unbindable = true\n") + tmpfs("/data/b")
-    second += '[[mount]]\ntarget = "/data/c/d"\nbind = { mount = "peer" }\nmaster = "g"\n'
-    second += '[[mount]]\ntarget = "/file"\nbind = { mount = "peer", path = "/file" }\n' * 2  # files on files, too
-
-    def script() -> tuple[int, int]:
-        plans = [plan_of(first), plan_of(second)]
-        with standing_tree(plans[0]) as tree, reading(tree, "/data/a/file", "/data/b/file", "/data/c/d/file") as end:
-            for number in range(max(6, SWAPS // 6)):
-                now, wanted = tree.became(plans[number % 2]), plans[(number + 1) % 2]
-                now.change(now.preview(wanted, Allowed()))
-                assert not tree.drift(wanted), tree.drift(wanted)
-            return end()
-
-    looks, missed = in_host(script)
-    assert looks > 0
-    assert 0 == missed
 
 
 def test_the_filesystems_of_a_stack_stay_when_one_below_them_goes(in_host: InHost) -> None:
@@ -620,143 +382,3 @@ def test_directories_of_a_new_overlay_are_made_in_a_filesystem_that_stands(in_ho
             return [f"{line.sign} {line.mount}" for line in found.changes]
 
     assert ["swap /over"] == in_host(script)
-
-
-def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
-    """Of what no record tells of, each mount is known by what it shows."""
-    before, after = (
-        TREE.replace("SOURCE", "one"),
-        TREE.replace("SOURCE", "two") + '[[mount]]\ntarget = "/new"\ntype = "tmpfs"\n',
-    )
-
-    def script() -> tuple[list[str], int]:
-        with standing_tree(plan_of(before)) as tree:
-            operand = live_target.target_of(f"pid:{tree.built.pid}")
-            mount("run", "/run", "tmpfs", data="mode=0755")
-            done = changing.change(plan_of(after), operand, GAPS)
-            left = changing.preview(plan_of(after), live_target.look(operand), Allowed())
-            assert [] == os.listdir("/run")
-            return sorted(one.sign for one in done.change.changes), len(left.changes)
-
-    signs, left = in_host(script)
-    assert ["+", "swap"] == signs
-    assert 0 == left
-
-
-@pytest.mark.needs_kernel("userns", "unshare")
-def test_a_process_may_be_in_another_user_namespace_than_its_mounts(in_host: InHost) -> None:
-    """bwrap goes on into one more, which has no say over them: entering that was refused (EPERM)."""
-    plan = plan_of('format = 1\nname = "live"\nroot = "inherit"\n[[mount]]\ntarget = "/mnt"\ntype = "tmpfs"\n')
-
-    def script() -> list[str]:
-        mount("run", "/run", "tmpfs", data="mode=0755")
-        command = ["unshare", "--user", "--map-root-user", "--mount", "unshare", "--user", "sleep", "600"]
-        process = subprocess.Popen(command)
-        try:
-            for _ in moments():
-                if Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n":
-                    break
-            done = changing.change(plan, live_target.target_of(f"pid:{process.pid}"), Allowed())
-            return [f"{one.sign} {one.mount}" for one in done.change.changes]
-        finally:
-            process.kill()
-            process.wait()
-
-    assert ["+ /mnt"] == in_host(script, identity="root")
-
-
-def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
-    """What it was, its capture says. In proc nothing can be made to mount upon, which only the kernel knows."""
-    before = TREE.replace("SOURCE", "one") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
-    after = TREE.replace("SOURCE", "two") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
-    after += "".join(f'[[mount]]\ntarget = "{path}"\ntype = "tmpfs"\n' for path in ("/new/deep/one", "/proc/none"))
-
-    def script() -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
-        def seen(tree: LiveTree) -> list[tuple[str, str]]:
-            return sorted((row.mountpoint, row.source) for view in tree.views() for row in view.table.rows)
-
-        with standing_tree(plan_of(before)) as tree:
-            operand = live_target.target_of(f"pid:{tree.built.pid}")
-            mount("run", "/run", "tmpfs", data="mode=0755")
-            earlier = seen(tree)
-            try:
-                changing.change(plan_of(after), operand, GAPS)
-            except StepRefused as error:
-                assert [] == os.listdir("/run")
-                return str(error), earlier, seen(tree)
-            return "", [], []
-
-    error, earlier, now = in_host(script)
-    assert "taken back" in error
-    assert earlier == now
-
-
-def test_an_option_of_proc_is_changed_in_place_and_goes_when_the_spec_does_not_have_it(in_host: InHost) -> None:
-    """Of a process, whose captured spec does not have it either: it stayed."""
-    before = TREE + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
-
-    def script() -> list[tuple[list[str], str]]:
-        told = []
-        with standing_tree(plan_of(before)) as tree:
-            operand = live_target.target_of(f"pid:{tree.built.pid}")
-            mount("run", "/run", "tmpfs", data="mode=0755")
-            for text in (before + 'options = { hidepid = "2" }\n', before):
-                done = changing.change(plan_of(text), operand, Allowed())
-                shown = next(row.options for row in tree.views()[0].table.rows if row.mountpoint == "/proc")
-                told.append(([f"{one.sign} {one.what}" for one in done.change.changes], shown))
-        return told
-
-    there, back = in_host(script, identity="root")
-    assert (["~ options hidepid not shown -> hidepid=2"], "rw,hidepid=invisible") == there
-    assert (["~ options hidepid=invisible -> hidepid=0"], "rw") == back
-
-
-def test_a_size_that_is_not_enough_for_what_is_there_is_refused_with_a_way_out(in_host: InHost) -> None:
-    """It was sent to `mountplan doctor`."""
-
-    def script() -> str:
-        with standing_tree(plan_of(TREE)) as tree:
-            Path(f"/proc/{tree.built.pid}/root/pool/large").write_bytes(bytes(2 << 20))
-            mount("run", "/run", "tmpfs", data="mode=0755")
-            operand = live_target.target_of(f"pid:{tree.built.pid}")
-            try:
-                changing.change(plan_of(f'{TREE}options = {{ size = "1m" }}\n'), operand, Allowed())
-            except StepRefused as refused:
-                return str(refused)
-        return ""
-
-    told = in_host(script, identity="root")
-    assert "Too small a size" in told
-    assert "remove some of it inside" in told
-
-
-@pytest.mark.parametrize("words", ['attributes = ["ro"]', "options = { ro = true }"])
-def test_who_keeps_a_mount_from_being_read_only_is_named(in_host: InHost, words: str) -> None:
-    """It has opened a file there and is in another namespace by now, where no plan looks for it."""
-
-    def script() -> tuple[int, str]:
-        with standing_tree(plan_of(TREE)) as tree:
-            home, namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY), tree.built.open_mounts("")
-            reader, writer = os.pipe()
-            child = os.fork()
-            if child == 0:
-                setns(namespace)
-                kept = open("/pool/file", "w")  # noqa: SIM115
-                setns(home)
-                os.write(writer, b"x")
-                signal.pause()
-                kept.close()
-            try:
-                os.read(reader, 1)
-                mount("run", "/run", "tmpfs", data="mode=0755")
-                operand = live_target.target_of(f"pid:{tree.built.pid}")
-                changing.change(plan_of(f"{TREE}{words}\n"), operand, Allowed())
-            except StepRefused as refused:
-                return child, str(refused)
-            finally:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-        return child, ""
-
-    child, told = in_host(script, identity="root")
-    assert f"({child})" in told and ", or end " in told

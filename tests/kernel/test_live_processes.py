@@ -1,0 +1,158 @@
+"""The tree of any process is changed, of which no record tells; and who is refused there is told what to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mountplan import changing, live_target
+from mountplan.planner.change.standing import Allowed
+from mountplan.planner.errors import StepRefused
+from tests.hosts import InHost, moments, mount, setns
+from tests.live_trees import GAPS, TREE, LiveTree, plan_of, standing_tree
+
+pytestmark = pytest.mark.needs_kernel("root", "set-group")
+
+
+def test_the_namespace_of_any_process_is_changed(in_host: InHost) -> None:
+    """Of what no record tells of, each mount is known by what it shows."""
+    before, after = (
+        TREE.replace("SOURCE", "one"),
+        TREE.replace("SOURCE", "two") + '[[mount]]\ntarget = "/new"\ntype = "tmpfs"\n',
+    )
+
+    def script() -> tuple[list[str], int]:
+        with standing_tree(plan_of(before)) as tree:
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            done = changing.change(plan_of(after), operand, GAPS)
+            left = changing.preview(plan_of(after), live_target.look(operand), Allowed())
+            assert [] == os.listdir("/run")
+            return sorted(one.sign for one in done.change.changes), len(left.changes)
+
+    signs, left = in_host(script)
+    assert ["+", "swap"] == signs
+    assert 0 == left
+
+
+@pytest.mark.needs_kernel("userns", "unshare")
+def test_a_process_may_be_in_another_user_namespace_than_its_mounts(in_host: InHost) -> None:
+    """bwrap goes on into one more, which has no say over them: entering that was refused (EPERM)."""
+    plan = plan_of('format = 1\nname = "live"\nroot = "inherit"\n[[mount]]\ntarget = "/mnt"\ntype = "tmpfs"\n')
+
+    def script() -> list[str]:
+        mount("run", "/run", "tmpfs", data="mode=0755")
+        command = ["unshare", "--user", "--map-root-user", "--mount", "unshare", "--user", "sleep", "600"]
+        process = subprocess.Popen(command)
+        try:
+            for _ in moments():
+                if Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n":
+                    break
+            done = changing.change(plan, live_target.target_of(f"pid:{process.pid}"), Allowed())
+            return [f"{one.sign} {one.mount}" for one in done.change.changes]
+        finally:
+            process.kill()
+            process.wait()
+
+    assert ["+ /mnt"] == in_host(script, identity="root")
+
+
+def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
+    """What it was, its capture says. In proc nothing can be made to mount upon, which only the kernel knows."""
+    before = TREE.replace("SOURCE", "one") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+    after = TREE.replace("SOURCE", "two") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+    after += "".join(f'[[mount]]\ntarget = "{path}"\ntype = "tmpfs"\n' for path in ("/new/deep/one", "/proc/none"))
+
+    def script() -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
+        def seen(tree: LiveTree) -> list[tuple[str, str]]:
+            return sorted((row.mountpoint, row.source) for view in tree.views() for row in view.table.rows)
+
+        with standing_tree(plan_of(before)) as tree:
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            earlier = seen(tree)
+            try:
+                changing.change(plan_of(after), operand, GAPS)
+            except StepRefused as error:
+                assert [] == os.listdir("/run")
+                return str(error), earlier, seen(tree)
+            return "", [], []
+
+    error, earlier, now = in_host(script)
+    assert "taken back" in error
+    assert earlier == now
+
+
+def test_an_option_of_proc_is_changed_in_place_and_goes_when_the_spec_does_not_have_it(in_host: InHost) -> None:
+    """Of a process, whose captured spec does not have it either: it stayed."""
+    before = TREE + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
+
+    def script() -> list[tuple[list[str], str]]:
+        told = []
+        with standing_tree(plan_of(before)) as tree:
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            for text in (before + 'options = { hidepid = "2" }\n', before):
+                done = changing.change(plan_of(text), operand, Allowed())
+                shown = next(row.options for row in tree.views()[0].table.rows if row.mountpoint == "/proc")
+                told.append(([f"{one.sign} {one.what}" for one in done.change.changes], shown))
+        return told
+
+    there, back = in_host(script, identity="root")
+    assert (["~ options hidepid not shown -> hidepid=2"], "rw,hidepid=invisible") == there
+    assert (["~ options hidepid=invisible -> hidepid=0"], "rw") == back
+
+
+def test_a_size_that_is_not_enough_for_what_is_there_is_refused_with_a_way_out(in_host: InHost) -> None:
+    """It was sent to `mountplan doctor`."""
+
+    def script() -> str:
+        with standing_tree(plan_of(TREE)) as tree:
+            Path(f"/proc/{tree.built.pid}/root/pool/large").write_bytes(bytes(2 << 20))
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            operand = live_target.target_of(f"pid:{tree.built.pid}")
+            try:
+                changing.change(plan_of(f'{TREE}options = {{ size = "1m" }}\n'), operand, Allowed())
+            except StepRefused as refused:
+                return str(refused)
+        return ""
+
+    told = in_host(script, identity="root")
+    assert "Too small a size" in told
+    assert "remove some of it inside" in told
+
+
+@pytest.mark.parametrize("words", ['attributes = ["ro"]', "options = { ro = true }"])
+def test_who_keeps_a_mount_from_being_read_only_is_named(in_host: InHost, words: str) -> None:
+    """It has opened a file there and is in another namespace by now, where no plan looks for it."""
+
+    def script() -> tuple[int, str]:
+        with standing_tree(plan_of(TREE)) as tree:
+            home, namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY), tree.built.open_mounts("")
+            reader, writer = os.pipe()
+            child = os.fork()
+            if child == 0:
+                setns(namespace)
+                kept = open("/pool/file", "w")  # noqa: SIM115
+                setns(home)
+                os.write(writer, b"x")
+                signal.pause()
+                kept.close()
+            try:
+                os.read(reader, 1)
+                mount("run", "/run", "tmpfs", data="mode=0755")
+                operand = live_target.target_of(f"pid:{tree.built.pid}")
+                changing.change(plan_of(f"{TREE}{words}\n"), operand, Allowed())
+            except StepRefused as refused:
+                return child, str(refused)
+            finally:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        return child, ""
+
+    child, told = in_host(script, identity="root")
+    assert f"({child})" in told and ", or end " in told
