@@ -11,14 +11,7 @@ import re
 from collections.abc import Iterable
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, Change, applied, change, contradiction
-from mountplan.planner.commands.actions import (
-    AttachMount,
-    CloseDescriptor,
-    JoinSharing,
-    NewDetachedMount,
-    OpenTree,
-    SetAttributesCall,
-)
+from mountplan.planner.commands import actions as a
 from mountplan.planner.commands.script_calls import Program, ScriptCalls
 from mountplan.planner.commands.util_linux import Unusable, read_options
 from mountplan.planner.model.peers import KINDS
@@ -35,7 +28,7 @@ USAGE = {
 
 def open_tree(calls: ScriptCalls, arguments: list[str]) -> int:
     given, (path, name) = _read("open_tree", arguments, ["clone", "recursive"], 2)
-    action = OpenTree(path, _descriptor("open_tree", name), "clone" in given, "recursive" in given)
+    action = a.OpenTree(path, _descriptor("open_tree", name), "clone" in given, "recursive" in given)
     return calls.all([action], _FAILED)
 
 
@@ -44,8 +37,8 @@ def move_mount(calls: ScriptCalls, arguments: list[str]) -> int:
     if {"set-group", "beneath"} <= given.keys():
         raise Unusable("move_mount: --set-group and --beneath exclude each other", "take one away")
     if "set-group" in given:
-        return calls.all([JoinSharing(source, target)], _FAILED)
-    return calls.all([AttachMount(source, target, "beneath" in given)], _FAILED)
+        return calls.all([a.JoinSharing(source, target)], _FAILED)
+    return calls.all([a.AttachMount(source, target, "beneath" in given)], _FAILED)
 
 
 def mount_setattr(calls: ScriptCalls, arguments: list[str]) -> int:
@@ -54,20 +47,20 @@ def mount_setattr(calls: ScriptCalls, arguments: list[str]) -> int:
     if word and word not in KINDS:
         raise Unusable(f"mount_setattr: there is no propagation {word}", f"one of {', '.join(KINDS)}")
     wanted = _attributes("mount_setattr", given.get("attributes", ""))
-    return calls.all([SetAttributesCall(target, wanted, KINDS.get(word), "recursive" in given)], _FAILED)
+    return calls.all([a.SetAttributesCall(target, wanted, KINDS.get(word), "recursive" in given)], _FAILED)
 
 
 def fsmount(calls: ScriptCalls, arguments: list[str]) -> int:
     given, (fstype, name) = _read("fsmount", arguments, ["options=", "source=", "attributes="], 2)
     attributes = applied(0, _attributes("fsmount", given.get("attributes", "")))
     descriptor = _descriptor("fsmount", name)
-    made = NewDetachedMount(fstype, given.get("source", ""), descriptor, attributes, given.get("options", ""))
+    made = a.NewDetachedMount(fstype, given.get("source", ""), descriptor, attributes, given.get("options", ""))
     return calls.all([made], _FAILED)
 
 
 def close(calls: ScriptCalls, arguments: list[str]) -> int:
     _, names = _read("close", arguments, [], None)
-    return calls.all([CloseDescriptor(_descriptor("close", name)) for name in names], _FAILED)
+    return calls.all([a.CloseDescriptor(_descriptor("close", name)) for name in names], _FAILED)
 
 
 def _read(

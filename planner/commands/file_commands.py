@@ -9,15 +9,7 @@ import errno
 import posixpath
 import re
 
-from mountplan.planner.commands.actions import (
-    FillFile,
-    MakeDirectory,
-    MakeFile,
-    MakeLink,
-    RemoveDirectory,
-    RemoveFile,
-    Rename,
-)
+from mountplan.planner.commands import actions as a
 from mountplan.planner.commands.script_calls import Program, ScriptCalls
 from mountplan.planner.commands.util_linux import Unusable
 from mountplan.planner.model.objects import ModelNode
@@ -113,12 +105,12 @@ def rm(calls: ScriptCalls, arguments: list[str]) -> int:
         if node is None:
             status = status if forced else _FAILED
         elif not node.is_directory:
-            status = status if calls.make(RemoveFile(path)) else _FAILED
+            status = status if calls.make(a.RemoveFile(path)) else _FAILED
         elif not recursive:
             status = _FAILED
         else:
             for one, below in reversed(_tree(calls, path)):
-                action = RemoveDirectory(one) if below.is_directory else RemoveFile(one)
+                action = a.RemoveDirectory(one) if below.is_directory else a.RemoveFile(one)
                 if below.is_known and not calls.make(action):
                     status = _FAILED
     if passed:
@@ -135,12 +127,12 @@ def mv(calls: ScriptCalls, arguments: list[str]) -> int:
             calls.forget(target)
             continue
         passed = False
-        if calls.make(Rename(source, target)):
+        if calls.make(a.Rename(source, target)):
             continue
         if calls.done[-1].errno == errno.EXDEV and not node.is_directory:  # it is copied, and removed then
             calls.done.pop()
             _copy_file(calls, source, target)
-            calls.make(RemoveFile(source))
+            calls.make(a.RemoveFile(source))
             continue
         if calls.done[-1].errno == errno.EXDEV:
             raise Unusable(f"mv {source} {target}: from one filesystem to another is not followed", "copy it")
@@ -152,13 +144,13 @@ def mv(calls: ScriptCalls, arguments: list[str]) -> int:
 
 def _copy_file(calls: ScriptCalls, source: str, target: str) -> bool:
     text = calls.contents.read(calls.current, source)
-    if not calls.make(MakeFile(target)):
+    if not calls.make(a.MakeFile(target)):
         return False
     calls.contents.write(calls.current, target, text)
     if (before := calls.place(source)) is not None and (made := calls.place(target)) is not None:
         calls.contents.executable[made[1]] = calls.contents.executable.get(before[1], False)
     if text:
-        calls.make(FillFile(target, text))
+        calls.make(a.FillFile(target, text))
     return True
 
 
@@ -182,11 +174,11 @@ def cp(calls: ScriptCalls, arguments: list[str]) -> int:
         for one, below in _tree(calls, source):
             new = f"{target.rstrip('/')}{one[len(source.rstrip('/')) :]}"
             if below.link is not None and recursive:
-                done = calls.make(MakeLink(new, below.link))
+                done = calls.make(a.MakeLink(new, below.link))
             elif not below.is_directory:
                 done = _copy_file(calls, one, new)
             else:
-                done = _directory(calls, new) or calls.make(MakeDirectory(new))
+                done = _directory(calls, new) or calls.make(a.MakeDirectory(new))
                 if not below.is_known:
                     calls.forget(new)
             status = status if done else _FAILED
@@ -209,9 +201,9 @@ def ln(calls: ScriptCalls, arguments: list[str]) -> int:
         passed = False
         node = calls.node(target)
         if {"f", "force"} & set(given) and node is not None and not node.is_directory:
-            calls.make(RemoveFile(target))
+            calls.make(a.RemoveFile(target))
         calls.links = True
-        status = status if calls.make(MakeLink(target, source)) else _FAILED
+        status = status if calls.make(a.MakeLink(target, source)) else _FAILED
     if passed:
         raise NothingKnown
     return status
@@ -221,20 +213,20 @@ def install(calls: ScriptCalls, arguments: list[str]) -> int:
     long = "directory mode= owner= group= target-directory= compare verbose"
     given, paths = options("install", arguments, "dDvCpTo:g:m:t:", long)
     if "d" in given or "directory" in given:
-        return calls.each(MakeDirectory(path, True) for path in paths)
+        return calls.each(a.MakeDirectory(path, True) for path in paths)
     if "target-directory" in given:
         given["t"] = given["target-directory"]
     if "D" in given:
         above = given["t"] if "t" in given else posixpath.dirname(paths[-1]) if paths else ""
         if above:
-            calls.make(MakeDirectory(above, True))
+            calls.make(a.MakeDirectory(above, True))
     status = 0
     for source, target in _into(calls, given, paths):
         node = calls.node(source)
         if node is not None and node.is_known and not node.is_directory:
             done = _copy_file(calls, source, target)
         else:
-            done = calls.make(MakeFile(target))
+            done = calls.make(a.MakeFile(target))
             calls.contents.write(calls.current, target, None)
         if done and (made := calls.place(target)) is not None:
             mode = given.get("m", given.get("mode", "755"))
@@ -247,14 +239,14 @@ def touch(calls: ScriptCalls, arguments: list[str]) -> int:
     given, paths = options("touch", arguments, "acmr:t:d:h", "no-create reference= date=")
     if {"c", "no-create"} & set(given):
         raise NothingKnown
-    return calls.each(MakeFile(path) for path in paths if not _directory(calls, path))
+    return calls.each(a.MakeFile(path) for path in paths if not _directory(calls, path))
 
 
 def _sized(calls: ScriptCalls, paths: list[str]) -> int:
     """Files that something is in, which is not known."""
     status = 0
     for path in paths:
-        if calls.make(MakeFile(path)):
+        if calls.make(a.MakeFile(path)):
             calls.contents.write(calls.current, path, None)
         else:
             status = _FAILED
@@ -310,7 +302,7 @@ def mkfifo(calls: ScriptCalls, arguments: list[str]) -> int:
 def _special(calls: ScriptCalls, paths: list[str], kind: str) -> int:
     status = 0
     for path in paths:
-        if calls.node(path) is not None or not calls.make(MakeFile(path)):
+        if calls.node(path) is not None or not calls.make(a.MakeFile(path)):
             status = _FAILED
         elif (node := calls.node(path)) is not None:
             calls.contents.special[node] = {"u": "c"}.get(kind, kind)

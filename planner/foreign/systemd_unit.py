@@ -22,9 +22,6 @@ _TUNABLES_RW = ("-/sys/fs/cgroup", "-/sys/fs/selinux")
 _HOMES = ("-/home", "-/root", "-/run/user")
 _STRICT_RW = ("/dev", "/proc", "/sys", *_HOMES)
 _TUNABLES_HIDDEN = ("-/proc/kallsyms", "-/proc/kcore")
-_MODULES = ("-/usr/lib/modules", "-/lib/modules")
-_LOGS = ("-/proc/kmsg", "-/dev/kmsg")
-_HOSTNAME = ("-/proc/sys/kernel/hostname", "-/proc/sys/kernel/domainname")
 _UNSAID = (
     "RootImage", "RootHash", "RootVerity", "MountImages", "ExtensionImages", "ExtensionDirectories", "User", "Group",
     "DynamicUser", "SystemCallFilter", "RestrictNamespaces", "RestrictAddressFamilies", "MemoryDenyWriteExecute",
@@ -43,6 +40,12 @@ _INACCESSIBLE = {"directory": "/run/systemd/inaccessible/dir", "file": "/run/sys
 
 Mode: TypeAlias = Literal["hide", "own", "ro", "rw", "implicit"]
 _PRIORITY: tuple[Mode, ...] = ("hide", "own", "ro", "rw", "implicit")  # of several at a path, as systemd orders them
+
+_COVERS: tuple[tuple[str, Mode, tuple[str, ...]], ...] = (
+    ("ProtectKernelModules", "hide", ("-/usr/lib/modules", "-/lib/modules")),
+    ("ProtectKernelLogs", "hide", ("-/proc/kmsg", "-/dev/kmsg")),
+    ("ProtectHostname", "ro", ("-/proc/sys/kernel/hostname", "-/proc/sys/kernel/domainname")),
+)
 
 # What a dynamic user implies, whatever the unit says (unit_patch_contexts).
 _OF_DYNAMIC_USERS = {"ProtectSystem": "strict", "PrivateTmp": "yes", "NoNewPrivileges": "yes"}
@@ -232,12 +235,9 @@ class _UnitImport:
             self._add("hide", _TUNABLES_HIDDEN)
         if self.yes("ProtectControlGroups", "strict", "private"):
             self._add("ro", ["-/sys/fs/cgroup"])
-        if self.yes("ProtectKernelModules"):
-            self._add("hide", _MODULES)
-        if self.yes("ProtectKernelLogs"):
-            self._add("hide", _LOGS)
-        if self.yes("ProtectHostname"):
-            self._add("ro", _HOSTNAME)
+        for name, mode, paths in _COVERS:
+            if self.yes(name):
+                self._add(mode, paths)
         self._proc()
         self._add("hide", self.paths("InaccessiblePaths"))
         self._add("ro", self.paths("ReadOnlyPaths"))

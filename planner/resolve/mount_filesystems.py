@@ -6,6 +6,7 @@ import posixpath
 
 from mountplan.planner.attributes import contradiction
 from mountplan.planner.fstypes import of
+from mountplan.planner.host import HostPath
 from mountplan.planner.language.fstab_words import instead_of_options
 from mountplan.planner.language.path_models import Image, MountPath, NamespaceFile
 from mountplan.planner.language.values import either, shown
@@ -293,15 +294,9 @@ def _bind_namespace(draft: Draft, name: str, key: str, context: Context) -> None
     found = context.look_for_namespace(name, key)
     if found is None:
         return
-    draft.host = found
     draft.root = TargetPath(found.mount.root)
     # All are in one filesystem of the kernel's, but none contains another.
-    known = f"namespace:{found.namespace}"
-    filesystem = context.filesystems.get(known)
-    if filesystem is None:
-        fixed = ResolvedFilesystem(known, found.mount.fstype, "host", draft.key, namespace=found.namespace)
-        filesystem = context.filesystems[known] = FilesystemDraft(fixed)
-    _join_filesystem(draft, filesystem)
+    _join_host(draft, found, f"namespace:{found.namespace}", context, namespace=found.namespace)
 
 
 def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
@@ -317,11 +312,13 @@ def bind_host(draft: Draft, path: str, key: str, context: Context) -> None:
     found = context.look_to_mount(path, key, remedy, otherwise)
     if found is None:
         return
-    draft.host = found
     draft.root = found.inner
-    name = f"host:{found.mount.device}"
-    filesystem = context.filesystems.get(name)
-    if filesystem is None:
-        fixed = ResolvedFilesystem(name=name, fstype=found.mount.fstype, inside="host", origin=draft.key)
-        filesystem = context.filesystems[name] = FilesystemDraft(fixed)
-    _join_filesystem(draft, filesystem)
+    _join_host(draft, found, f"host:{found.mount.device}", context)
+
+
+def _join_host(draft: Draft, found: HostPath, name: str, context: Context, namespace: str = "") -> None:
+    draft.host = found
+    if name not in context.filesystems:
+        fixed = ResolvedFilesystem(name, found.mount.fstype, "host", draft.key, namespace=namespace)
+        context.filesystems[name] = FilesystemDraft(fixed)
+    _join_filesystem(draft, context.filesystems[name])

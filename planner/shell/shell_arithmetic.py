@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 from mountplan.planner.commands.util_linux import Unusable
@@ -11,6 +13,12 @@ _TOKEN = re.compile(
     r"[0-9]+#[0-9a-zA-Z@_]+|0[xX][0-9a-fA-F]+|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\+\+|--|[-+*/%&|^]=|<<|>>|[<>=!]=|&&|\|\||\S"
 )
 _BITS = 64
+_OPERATORS: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "&": operator.and_, "|": operator.or_, "^": operator.xor,
+    "<<": operator.lshift, ">>": operator.rshift, "==": operator.eq, "!=": operator.ne, "<": operator.lt,
+    ">": operator.gt, "<=": operator.le, ">=": operator.ge, "&&": lambda left, right: bool(left and right),
+    "||": lambda left, right: bool(left or right),
+}  # fmt: skip
 
 
 class Variables(Protocol):
@@ -72,10 +80,10 @@ class _Sum:
     def choice(self) -> int:
         """Assignments, and `a ? b : c`."""
         if len(self.tokens) > 1 and self.tokens[0].isidentifier() and re.fullmatch(r"[-+*/%&|^]?=", self.tokens[1]):
-            name, operator = self.tokens.pop(0), self.tokens.pop(0)
+            name, sign = self.tokens.pop(0), self.tokens.pop(0)
             value = self.choice()
-            if operator != "=":
-                value = self.done(self.of(name), operator[:-1], value)
+            if sign != "=":
+                value = self.done(self.of(name), sign[:-1], value)
             return self.put(name, value)
         value = self.level(0)
         if self.tokens[:1] == ["?"]:
@@ -111,12 +119,12 @@ class _Sum:
             return self.single()
         value = self.level(number + 1)
         while self.tokens and self.tokens[0] in self.LEVELS[number]:
-            operator = self.tokens.pop(0)
-            decided = (operator == "&&" and not value) or (operator == "||" and bool(value))
+            sign = self.tokens.pop(0)
+            decided = (sign == "&&" and not value) or (sign == "||" and bool(value))
             self.idle += decided
             right = self.level(number + 1)
             self.idle -= decided
-            value = self.done(value, operator, right)
+            value = self.done(value, sign, right)
         return value
 
     def single(self) -> int:
@@ -139,24 +147,10 @@ class _Sum:
             return value
         return _literal(token)
 
-    def done(self, left: int, operator: str, right: int) -> int:
-        match operator:
-            case "+":
-                return _wrapped(left + right)
-            case "-":
-                return _wrapped(left - right)
-            case "*":
-                return _wrapped(left * right)
-            case "/" | "%":
-                whole = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
-                return _wrapped(whole) if operator == "/" else left - whole * right
-            case "&" | "|" | "^":
-                return {"&": left & right, "|": left | right, "^": left ^ right}[operator]
-            case "<<" | ">>":
-                if not 0 <= right < _BITS:
-                    raise ValueError
-                return _wrapped(left << right) if operator == "<<" else left >> right
-            case "&&" | "||":
-                return int(bool(left and right) if operator == "&&" else bool(left or right))
-        return int({"==": left == right, "!=": left != right, "<": left < right, ">": left > right,
-                    "<=": left <= right, ">=": left >= right}[operator])  # fmt: skip
+    def done(self, left: int, sign: str, right: int) -> int:
+        if sign in ("/", "%"):
+            whole = abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+            return _wrapped(whole) if sign == "/" else left - whole * right
+        if sign in ("<<", ">>") and not 0 <= right < _BITS:
+            raise ValueError
+        return _wrapped(int(_OPERATORS[sign](left, right)))

@@ -13,17 +13,9 @@ from mountplan.planner.commands.mount_actions import only_lists, told_by_mount
 from mountplan.planner.commands.script_commands import FAILED, PROGRAMS, STARTERS, change_directory, look
 from mountplan.planner.commands.table_commands import columns, found, listing
 from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell import shell_state as state
 from mountplan.planner.shell.conditions import WrongTest, holds
 from mountplan.planner.shell.shell_arithmetic import number
-from mountplan.planner.shell.shell_state import (
-    IDLE_OPTIONS,
-    LETTERS,
-    Asleep,
-    ExitShell,
-    LeaveLoop,
-    ReturnFrom,
-    ShellArray,
-)
 from mountplan.planner.shell.shell_words import UnsetValue, split_at
 from mountplan.planner.shell.shell_writers import ShellWriters
 
@@ -44,7 +36,7 @@ class ShellBuiltins(ShellWriters):
     """Each takes its arguments and gives its status."""
 
     def _exit(self, arguments: list[str]) -> int:
-        raise ExitShell(self._status_of("exit", arguments))
+        raise state.ExitShell(self._status_of("exit", arguments))
 
     def _status_of(self, name: str, arguments: list[str]) -> int:
         if arguments and not (arguments[0].isascii() and arguments[0].isdecimal() and len(arguments[0]) < 10):
@@ -55,14 +47,14 @@ class ShellBuiltins(ShellWriters):
         status = self._status_of("return", arguments)
         if not self.locals and not self.sourced and not self.context.is_sh:
             return 2  # bash goes on
-        raise ReturnFrom(status)
+        raise state.ReturnFrom(status)
 
     def _leave_loops(self, name: str, arguments: list[str]) -> int:
         """Of the loops of this function of this shell, as many as there are at most."""
         context = self.context
         count = min(max(1, self._status_of(name, arguments or ["1"])), context.loops)
         if count:
-            raise LeaveLoop(count, again=name == "continue")
+            raise state.LeaveLoop(count, again=name == "continue")
         if context.is_sh and context.loops_above:
             raise Unusable(f"{name} in a process that a loop has started: shells called sh differ in that", "use exit")
         return 0
@@ -92,9 +84,9 @@ class ShellBuiltins(ShellWriters):
             self.set_letters(word[1:], on)
             if "o" in word and words:
                 option = words.pop(0)
-                if option in (*LETTERS.values(), "pipefail"):
+                if option in (*state.LETTERS.values(), "pipefail"):
                     (self.context.options.add if on else self.context.options.discard)(option)
-                elif option not in IDLE_OPTIONS:
+                elif option not in state.IDLE_OPTIONS:
                     raise Unusable(f"set {word} {option} is not followed", "leave it out")
         return 0
 
@@ -200,7 +192,7 @@ class ShellBuiltins(ShellWriters):
 
     def _sleep(self, arguments: list[str]) -> int:
         if self.in_background:
-            raise Asleep
+            raise state.Asleep
         return 0
 
     def _wait(self, arguments: list[str]) -> int:
@@ -294,7 +286,7 @@ class ShellBuiltins(ShellWriters):
         found = given.line(end)
         if found is None:
             if array:
-                self.context.arrays[array] = ShellArray({})
+                self.context.arrays[array] = state.ShellArray({})
             for name in [] if array else names or ["REPLY"]:
                 self.assign(name, "")
             return FAILED
@@ -311,7 +303,7 @@ class ShellBuiltins(ShellWriters):
         plain = str.maketrans({there: one for one, there in escaped.items()})
         pieces = [piece.translate(plain) for piece in pieces]
         if array:
-            self.context.arrays[array] = ShellArray({str(at): piece for at, piece in enumerate(pieces)})
+            self.context.arrays[array] = state.ShellArray({str(at): piece for at, piece in enumerate(pieces)})
         else:
             for at, name in enumerate(names or ["REPLY"]):
                 self.assign(name, pieces[at] if at < len(pieces) else "")
@@ -402,7 +394,7 @@ class ShellBuiltins(ShellWriters):
         return not isinstance(value, UnsetValue)
 
     def matched(self, groups: list[str]) -> None:
-        self.context.arrays["BASH_REMATCH"] = ShellArray({str(at): one for at, one in enumerate(groups)})
+        self.context.arrays["BASH_REMATCH"] = state.ShellArray({str(at): one for at, one in enumerate(groups)})
 
     def _getopts(self, arguments: list[str]) -> int:
         """The next option of the arguments. $OPTIND counts from 1; letters that stand together are told one by one."""
@@ -483,7 +475,7 @@ class ShellBuiltins(ShellWriters):
         while (not most or len(lines) < most) and (found := source.line(end)) is not None:
             lines.append(found[0] + ("" if "t" in given or not found[1] else end.rstrip("\0")))
         name = names[0] if names else "MAPFILE"
-        self.context.arrays[name] = ShellArray({str(at): line for at, line in enumerate(lines)})
+        self.context.arrays[name] = state.ShellArray({str(at): line for at, line in enumerate(lines)})
         self.context.variables.pop(name, None)
         return 0
 

@@ -13,23 +13,14 @@ from mountplan.planner.commands.actions import End, Fork, MakeFile
 from mountplan.planner.commands.quiet_commands import QUIET
 from mountplan.planner.commands.script_commands import FAILED
 from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.shell import shell_state as state
 from mountplan.planner.shell import shell_syntax as s
 from mountplan.planner.shell.conditions import Unknown
 from mountplan.planner.shell.shell_finders import ShellFinders
 from mountplan.planner.shell.shell_reading import parse_script
-from mountplan.planner.shell.shell_state import (
-    Asleep,
-    ExitShell,
-    LeaveLoop,
-    ReturnFrom,
-    ShellContext,
-    ShellInput,
-    ShellOutput,
-    Stopped,
-)
 from mountplan.planner.shell.shell_words import expression_text, fields, pattern, pattern_text, text_of
 
-_NOWHERE = ShellOutput(wanted=False)  # what a file is that cannot be opened
+_NOWHERE = state.ShellOutput(wanted=False)  # what a file is that cannot be opened
 MOST_COMMANDS = 100_000  # that a script may come to
 
 
@@ -55,7 +46,7 @@ class ShellControl(ShellFinders):
         if answered is not None:
             self.context.status = answered[1]
             return answered[0]
-        written = ShellOutput(wanted=True)
+        written = state.ShellOutput(wanted=True)
         self.writing.append(written)
         try:
             if any(isinstance(one, s.Simple) and not one.background for one in substitution.commands) and all(
@@ -72,7 +63,7 @@ class ShellControl(ShellFinders):
             raise Unusable(f"what `{text}` writes is not known", f"say it: --answer '{text}=OUTPUT'")
         return written.text
 
-    def _substituting(self, process: int) -> ShellContext:
+    def _substituting(self, process: int) -> state.ShellContext:
         """bash gives `set -e` up in there, other shells do not."""
         made = self.context.subshell(process)
         made.loops = self.context.loops
@@ -118,12 +109,12 @@ class ShellControl(ShellFinders):
                 status = self._whole(command, stays=stays, follower=follower)
                 if status and not self.context.tested and (not _is_exempt(command) or self.unopened > unopened):
                     self._fail(status)
-            except ExitShell as end:
+            except state.ExitShell as end:
                 if len(self.stack) == base:
                     raise
                 status = end.status
                 self._leave()  # a shell that the script has gone on in
-            except Asleep:
+            except state.Asleep:
                 if at + 1 < len(commands):
                     what = "what follows `sleep` in the background is not followed"
                     self.mistakes.append(s.ScriptError(commands[at + 1].line, what, "let `sleep` be the last"))
@@ -147,7 +138,7 @@ class ShellControl(ShellFinders):
             if context.disputed:
                 what = "whether set -e ends this, as something asks for its status, shells called sh do not agree on"
                 raise Unusable(what, "write || exit")
-            raise ExitShell(status)
+            raise state.ExitShell(status)
 
     def _turn_to(self, line: int) -> None:
         self.calls.line = line
@@ -156,7 +147,7 @@ class ShellControl(ShellFinders):
         if self.count > MOST_COMMANDS:
             what = f"the script comes to more than {MOST_COMMANDS:,} commands"
             self.mistakes.append(s.ScriptError(line, what, "let loops end earlier"))
-            raise Stopped
+            raise state.Stopped
 
     def _whole(self, command: s.Command, *, stays: bool, follower: s.Command | None) -> int:
         try:
@@ -172,7 +163,7 @@ class ShellControl(ShellFinders):
     def _mistake(self, line: int, error: Unusable) -> None:
         self.mistakes.append(s.ScriptError(line, error.what, error.remedy))
         if self.context.asked:
-            raise Stopped
+            raise state.Stopped
 
     def _one(self, command: s.Command, *, stays: bool) -> int:
         if command.background:
@@ -183,7 +174,7 @@ class ShellControl(ShellFinders):
         if isinstance(command, s.NotFollowed):
             self._mistake(command.line, Unusable(command.what, command.remedy))
             if command.ends:
-                raise Stopped
+                raise state.Stopped
             return FAILED
         with self._deeper():
             return self._redirected(command.redirections, lambda: self._compound(command, stays=stays))
@@ -264,9 +255,9 @@ class ShellControl(ShellFinders):
                     self.assign(name, value)
                 try:
                     status = self.run(body)
-                except LeaveLoop as leave:
+                except state.LeaveLoop as leave:
                     if leave.count > 1:
-                        raise LeaveLoop(leave.count - 1, again=leave.again) from None
+                        raise state.LeaveLoop(leave.count - 1, again=leave.again) from None
                     if not leave.again:
                         return 0
         finally:
@@ -280,16 +271,16 @@ class ShellControl(ShellFinders):
         statuses: list[int] = []
         for at, part in enumerate(command.commands):
             last = at + 1 == len(command.commands)
-            written = ShellOutput(wanted=False)
+            written = state.ShellOutput(wanted=False)
 
-            def run(part: s.Command = part, given: ShellInput | None = passed, typed: bool = typed) -> int:
+            def run(part: s.Command = part, given: state.ShellInput | None = passed, typed: bool = typed) -> int:
                 self.context.input, self.context.typed = given, typed
                 return self._apart(part, lambda: self.run((part,), ends=True))
 
             if not last:
                 self.writing.append(written)
             context = self.context
-            state = context.tested, context.asked
+            before = context.tested, context.asked
             if not last and "pipefail" not in context.options:
                 context.tested = context.asked = False
             try:
@@ -297,10 +288,10 @@ class ShellControl(ShellFinders):
                 failed = status or failed
                 statuses.append(status)
             finally:
-                context.tested, context.asked = state
+                context.tested, context.asked = before
                 if not last:
                     self.writing.pop()
-            passed, typed = ShellInput(written.text) if written.known else None, False
+            passed, typed = state.ShellInput(written.text) if written.known else None, False
         self.context.piped = tuple(statuses)
         return failed if "pipefail" in self.context.options else status
 
@@ -343,7 +334,7 @@ class ShellControl(ShellFinders):
         given = context.input, context.typed, context.outputs, context.opened
         writing, errors = list(self.writing), list(self.errors)
         context.outputs, context.opened = dict(context.outputs), dict(context.opened)
-        files: list[tuple[str, ShellOutput]] = []
+        files: list[tuple[str, state.ShellOutput]] = []
         context.redirects += 1
         try:
             if not self._redirect(redirections, files):
@@ -357,7 +348,7 @@ class ShellControl(ShellFinders):
             self.flush(files)
             del self.files[len(self.files) - len(files) :]
 
-    def _redirect(self, redirections: tuple[s.Redirection, ...], files: list[tuple[str, ShellOutput]]) -> bool:
+    def _redirect(self, redirections: tuple[s.Redirection, ...], files: list[tuple[str, state.ShellOutput]]) -> bool:
         """Where the shell reads from and writes to by now; whether all that could be opened. `files` are written."""
         context = self.context
         outputs = dict(context.outputs)
@@ -374,12 +365,12 @@ class ShellControl(ShellFinders):
             of = str(one.of)
             copies = one.operator in (">&", "<&") and (text.isdecimal() or text == "-")
             if one.operator in ("<<", "<("):
-                self._read_from(of, ShellInput(text))
+                self._read_from(of, state.ShellInput(text))
             elif copies and (one.operator == "<&" or text == "-") and text not in outputs and of not in ("1", "2"):
                 outputs.pop(of, None)
                 self._read_from(of, context.input if text == "0" else context.opened.get(text), closes=text == "-")
             elif copies and text == "-":
-                outputs[of] = ShellOutput(wanted=False)
+                outputs[of] = state.ShellOutput(wanted=False)
             elif copies:
                 if text not in outputs and text != "0":
                     opened = False
@@ -397,12 +388,12 @@ class ShellControl(ShellFinders):
                 outputs.update(dict.fromkeys(("1", "2") if both else (of,), output))
         out = outputs.pop("1")
         if out is not None or self.writing:
-            self.writing.append(out or ShellOutput(wanted=False))
+            self.writing.append(out or state.ShellOutput(wanted=False))
         self.errors.append(outputs.pop("2"))
         context.outputs = outputs
         return opened
 
-    def _read_from(self, of: str, given: ShellInput | None, *, closes: bool = False) -> None:
+    def _read_from(self, of: str, given: state.ShellInput | None, *, closes: bool = False) -> None:
         context = self.context
         if of == "0":
             context.input, context.typed = given, False
@@ -412,16 +403,20 @@ class ShellControl(ShellFinders):
             context.opened[of] = given
 
     def _written_to(
-        self, path: str, append: bool, outputs: dict[str, ShellOutput | None], files: list[tuple[str, ShellOutput]]
-    ) -> ShellOutput | None:
+        self,
+        path: str,
+        append: bool,
+        outputs: dict[str, state.ShellOutput | None],
+        files: list[tuple[str, state.ShellOutput]],
+    ) -> state.ShellOutput | None:
         """What a file of this name is for those that write to it."""
         if path in ("/dev/stdout", "/dev/stderr") or re.fullmatch("/dev/fd/[0-9]+", path):
             return outputs.get({"stdout": "1", "stderr": "2"}.get(path[5:], path.rpartition("/")[2]))
         if path.startswith(("/dev/", "/proc/", "/sys/")):
-            return ShellOutput(wanted=False)
+            return state.ShellOutput(wanted=False)
         if not self.calls.make(MakeFile(path)):
             return _NOWHERE
-        output, name = ShellOutput(wanted=False), self.calls.absolute(path)
+        output, name = state.ShellOutput(wanted=False), self.calls.absolute(path)
         for other, before in self.files:
             if other == name:  # each of them goes on from where it is
                 before.known = output.known = False
@@ -435,7 +430,7 @@ class ShellControl(ShellFinders):
         """`exec` with nothing but redirections: from here on, the shell reads from there and writes there."""
         if self.context.redirects:
             raise Unusable("`exec` in a command that is redirected itself is not followed", "write it apart")
-        files: list[tuple[str, ShellOutput]] = []
+        files: list[tuple[str, state.ShellOutput]] = []
         if not self._redirect(redirections, files):
             raise Unusable("what becomes of the script, as a file cannot be opened, is not followed", "make it")
         for path, output in files:
@@ -455,7 +450,7 @@ class ShellControl(ShellFinders):
         self.statuses[child] = 0
         try:
             self.statuses[child] = self._to_the_end(lambda: self._apart(whole, lambda: self._one(whole, stays=True)))
-        except Asleep:
+        except state.Asleep:
             if any(context.trapped for context in self.stack[depth:]):
                 raise Unusable("a trap of what sleeps in the background is not followed", "leave it out") from None
             del self.stack[depth:]  # all that waits for it stays as well
@@ -473,7 +468,7 @@ class ShellControl(ShellFinders):
             self.context.trapped = ""
         return status
 
-    def _in_child(self, context: Callable[[int], ShellContext], run: Callable[[], int]) -> int:
+    def _in_child(self, context: Callable[[int], state.ShellContext], run: Callable[[], int]) -> int:
         """Start a process, have it `run` in that context, and wait for it."""
         depth = len(self.stack)
         writing, errors = list(self.writing), list(self.errors)
@@ -495,18 +490,18 @@ class ShellControl(ShellFinders):
         context = self.context
         try:
             status = run()
-        except ExitShell as end:
+        except state.ExitShell as end:
             status = end.status
-        except ReturnFrom as end:
+        except state.ReturnFrom as end:
             status = end.status
-        except LeaveLoop:  # of one that this process is in: it has nothing more to do
+        except state.LeaveLoop:  # of one that this process is in: it has nothing more to do
             status = 0
         if context.trapped:
             context.status = status
             text, context.trapped = context.trapped, ""
             try:
                 self.run_text(text, self.calls.line)
-            except ExitShell as end:
+            except state.ExitShell as end:
                 status = end.status
         return status
 
