@@ -137,6 +137,7 @@ def recognise(argument: str) -> Operand:
         # That it is not there is told later.
         return Operand("plan" if argument.endswith(".json") else "spec", argument)
     near = "did you mean pid:self? or " if argument == "self" else near_miss(argument) + inputs.meant_instead(argument)
+    near = near or "see `mountplan ls` for what is kept; or "
     raise SubjectError(f"{argument!r} is no kept name, no process and no file", near + _PREFIXES)
 
 

@@ -42,7 +42,8 @@ def test_a_number_is_a_process_and_a_namespace_file_is_one() -> None:
 def test_what_is_not_there_is_told_with_the_prefixes_that_there_are() -> None:
     with pytest.raises(SubjectError, match=r"'self' is no kept name.*\n.*did you mean pid:self\?"):
         recognise("self")
-    with pytest.raises(SubjectError, match=r"'nowhere' is no kept name, no process and no file\n.*pid:N, ns:FILE"):
+    told = r"'nowhere' is no kept name, no process and no file\n.*`mountplan ls`.*pid:N, ns:FILE"
+    with pytest.raises(SubjectError, match=told):
         recognise("nowhere")
     assert Operand("spec", "no/such.toml") == recognise("no/such.toml")
 

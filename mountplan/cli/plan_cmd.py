@@ -86,6 +86,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
             raise UsageError("--live has a preview of its own: leave out --expand")
         refuse_without_live(args, "exit-code")
         return expand(args.spec, settings_of(args), args.output, output)
+    if output.as_json and args.output in (None, "-") and args.format not in (None, "json"):
+        raise UsageError(f"--json prints JSON, and --format {args.format} does not: leave one of them out")
     if args.output and not args.format:
         _format_of(args.output)  # refused, if it is, before there is anything to wait for
     with sign_of_life("planning", output):

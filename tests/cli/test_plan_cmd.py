@@ -68,6 +68,12 @@ def test_the_name_of_the_file_tells_its_format(run: Command, spec: Path, tmp_pat
     assert (tmp_path / name).read_text().startswith(start)
 
 
+def test_json_and_another_format_contradict_each_other(run: Command, spec: Path) -> None:
+    """The format won, and who asked for JSON got a text."""
+    ended = run("plan", "--json", "--format", "text", spec)
+    assert (2, "usage") == (ended.status, ended.json()["error"]["code"])
+
+
 def test_format_goes_before_the_name_and_prints_no_preview(run: Command, spec: Path, tmp_path: Path) -> None:
     target = tmp_path / "plan.json"
     assert Ended(0, "", f"Saved to {target}\n") == run("plan", spec, "--format=dot", "-o", target)
