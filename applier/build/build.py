@@ -33,6 +33,8 @@ from mountplan.planner.tables.table import MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mountplan.applier.build.standby import Standby
     from mountplan.applier.sys.userns import Rootless
 
@@ -109,11 +111,15 @@ class Built:
         if self.is_deaf:
             return
         self.tell(channel.HIDE)
+        if self._hear()[0] != channel.HIDDEN:
+            raise _was_killed(self)
+
+    def _hear(self) -> tuple[bytes, bytes]:
+        """What the holder says, but that it has crashed, which is raised."""
         kind, payload = channel.receive(self.answer)
         if kind == channel.CRASHED:
             raise _crashed(payload)
-        if kind != channel.HIDDEN:
-            raise _was_killed(self)
+        return kind, payload
 
     def _open(self, path: str, flags: int = os.O_RDONLY) -> int:
         if path in self._opened:
@@ -172,15 +178,13 @@ class Built:
 
     def not_started(self) -> CommandNotStarted | None:
         """After start(): None if the command runs, else what is wrong. Waits for the one or the other."""
-        kind, payload = channel.receive(self.answer)
+        kind, payload = self._hear()
         if kind == channel.NOT_STARTED:
             status, number, what, remedy = payload.decode("utf-8", "surrogateescape").split("\0")
             return CommandNotStarted(what, remedy, int(status), int(number))
         if kind == channel.NOT_EXECUTED:
             number, mode, noexec, path = payload.decode("utf-8", "surrogateescape").split("\0")
             return refusal(Found(path, int(mode), noexec == "1", 0), int(number))
-        if kind == channel.CRASHED:
-            raise _crashed(payload)
         return None
 
     def stay(self, held: tuple[int, ...]) -> None:
@@ -189,18 +193,13 @@ class Built:
         Without any, it leaves the mount namespace that it has built. It ends when `watch` tells it to.
         """
         self.tell(channel.STAY, marshal.dumps((self.watch, *held)))
-        kind, payload = channel.receive(self.answer)
-        if kind == channel.CRASHED:
-            raise _crashed(payload)
-        if kind != channel.STAYING:
+        if self._hear()[0] != channel.STAYING:
             raise _was_killed(self)
 
     def release(self) -> None:
         """After stay(): let process 1 go its own way, and only end who watches over it."""
         self.tell(channel.RELEASE)
-        kind, payload = channel.receive(self.answer)  # which ends when it has become what it stays
-        if kind == channel.CRASHED:
-            raise _crashed(payload)
+        kind, payload = self._hear()  # nothing more, when it has become what it stays
         if kind == channel.NO_NAMESPACE:
             raise _no_namespace(payload)
         if channel.wait_readable(self.pidfd, monotonic()):
@@ -486,16 +485,8 @@ def _hangs(plan: Plan, built: Built, count: int, timeout: float) -> StepRefused 
     if number < 0:
         remedy = "look for what keeps the machine busy; --timeout SECONDS gives it more time"
         return NamespaceRefused("cannot build", meaning, remedy)
-    step = plan.steps[number]
-    return StepRefused(
-        number=number + 1,
-        step=step.describe(),
-        origin=plan.ref(step.origin),
-        syscall="",
-        errno=errno.ETIMEDOUT,
-        meaning=meaning,
-        remedy="look for the filesystem, server or device that does not answer; --timeout SECONDS gives it more time",
-    )
+    remedy = "look for the filesystem, server or device that does not answer; --timeout SECONDS gives it more time"
+    return _step_refused(plan, number, "", errno.ETIMEDOUT, meaning, remedy)
 
 
 def _was_killed(built: Built) -> NamespaceRefused:
@@ -533,13 +524,14 @@ def _refused(plan: Plan, payload: bytes, rootless: Rootless) -> StepRefused:
         meaning, remedy = chroot.REFUSED, chroot.REMEDY
     if rootless == "never" and step.kind == "unshare_namespace" and int(number) == errno.EPERM:
         meaning, remedy = "this user may not create a mount namespace", NEVER
+    return _step_refused(plan, int(index), syscall, int(number), meaning, remedy, log)
+
+
+def _step_refused(
+    plan: Plan, index: int, syscall: str, number: int, meaning: str, remedy: str, log: Sequence[str] = ()
+) -> StepRefused:
+    step = plan.steps[index]
     return StepRefused(
-        number=int(index) + 1,
-        step=step.describe(),
-        origin=plan.ref(step.origin),
-        syscall=syscall,
-        errno=int(number),
-        meaning=meaning,
-        remedy=remedy,
-        log=tuple(log),
-    )
+        number=index + 1, step=step.describe(), origin=plan.ref(step.origin), syscall=syscall, errno=number,
+        meaning=meaning, remedy=remedy, log=tuple(log),
+    )  # fmt: skip

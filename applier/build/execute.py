@@ -13,6 +13,7 @@ from itertools import compress
 
 from mountplan.applier.build.last_directory import LastDirectory
 from mountplan.applier.sys import abi, syscalls
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle, NodeKind
@@ -206,6 +207,12 @@ class Execution:
         self.fds, self.kept, self.first = {}, [], None
         self.yard = self.bench = self.host = self.base = self.stage = -1
 
+    def _close_kept(self) -> None:
+        """What is parked is opened anew afterwards, and directories of walks are walked to again."""
+        self.leave_directories()
+        while self.kept:
+            self.kernel.close(self.fds.pop(self.kept.pop()))
+
     def leave_directories(self) -> None:
         self.sources.leave()
         self.targets.leave()
@@ -249,6 +256,10 @@ class Execution:
         else:
             self.kept.append(handle)
 
+    def _opened(self, base: int, path: str, *, careful: bool = True, tree: bool = False) -> closing_fd:
+        """What the walk finds, for a `with` block."""
+        return closing_fd(self.kernel.open(base, path, careful=careful, tree=tree), self.kernel.close)
+
     def _make_place(self, within: int, name: str, mount: int) -> None:
         """A directory or a file, as the root of `mount` is one."""
         if self.kernel.is_directory(mount):
@@ -270,9 +281,7 @@ class Execution:
 
     def open_namespace(self, step: s.OpenNamespace) -> None:
         """Go back to the first namespace, with its workbenches and seeds; copy it unless this is the last."""
-        self.leave_directories()
-        while self.kept:
-            self.kernel.close(self.fds.pop(self.kept.pop()))
+        self._close_kept()
         if self.first is None:
             self.first = (self.kernel.hold_namespace(), self.host, self.yard)
         else:
@@ -299,9 +308,7 @@ class Execution:
     def own_namespace(self, step: s.OwnNamespace) -> None:
         """What is parked is opened in the first namespace from now on: what stood in the yard of this one is gone."""
         assert self.first is not None
-        self.leave_directories()
-        while self.kept:
-            self.kernel.close(self.fds.pop(self.kept.pop()))
+        self._close_kept()
         self.kernel.enter_root(self.stage, self.stage, self.stage)
         for fd in (self.stage, self.host, self.yard):
             self.kernel.close(fd)
@@ -313,11 +320,8 @@ class Execution:
         self.staged = set()
 
     def take_locked(self, step: s.TakeLocked) -> None:
-        where = self.kernel.open(self.yard, step.place, careful=False)
-        try:
+        with self._opened(self.yard, step.place, careful=False) as where:
             self.fds[step.mount] = self.kernel.clone_tree(where)
-        finally:
-            self.kernel.close(where)
 
     def find_locked(self, step: s.FindLocked) -> None:
         self.fds[step.mount] = self.kernel.open(self.fds[step.top], step.path, tree=True)
@@ -326,11 +330,8 @@ class Execution:
         self.kernel.finish_namespace(step.namespace)
 
     def take_host_group(self, step: s.TakeHostGroup) -> None:
-        where = self.kernel.open(self.host, step.path[1:], tree=True)
-        try:
+        with self._opened(self.host, step.path[1:], tree=True) as where:
             fd = self.fds[step.seed] = self.kernel.clone(where, "")
-        finally:
-            self.kernel.close(where)
         if step.slave:
             self.kernel.set_attributes(fd, propagation=abi.MS_SLAVE)
         if step.parked:
@@ -368,24 +369,19 @@ class Execution:
             image = self.kernel.open(self.descriptor(step.holder), step.image)
         else:
             image = self.kernel.open(self.host, step.image[1:], tree=True)
-        try:
+        with closing_fd(image, self.kernel.close):
             part = (step.offset, step.size)
             fd = self.kernel.new_image(step.fstype, image, step.options, part, read_only=step.read_only)
-        finally:
-            self.kernel.close(image)
         self.place(step.filesystem, step.mount, fd)
 
     def make_overlay(self, step: s.MakeOverlay) -> None:
-        overlay = self.kernel.new_overlay(step.source, step.options)
-        try:
+        with closing_fd(self.kernel.new_overlay(step.source, step.options), self.kernel.close) as overlay:
             for layer in step.layers:
                 self._add_layer(overlay, "datadir+" if layer.data else "lowerdir+", layer)
             if step.upper is not None and step.work is not None:
                 self._add_layer(overlay, "upperdir", step.upper)
                 self._add_layer(overlay, "workdir", step.work)
             fd = self.kernel.mount_overlay(overlay)
-        finally:
-            self.kernel.close(overlay)
         self.place(step.filesystem, step.mount, fd)
 
     def _add_layer(self, overlay: int, key: str, layer: s.Layer) -> None:
@@ -396,13 +392,8 @@ class Execution:
                 name = f"{self.parked[layer.filesystem]}/{layer.path}".rstrip("/")
         else:
             directory = self.kernel.open(self.host, layer.path[1:], tree=True)
-        try:
-            if layer.id_map:
-                self.kernel.add_layer(overlay, key, directory, name, self.fds[layer.id_map])
-            else:
-                self.kernel.add_layer(overlay, key, directory, name)
-        finally:
-            self.kernel.close(directory)
+        with closing_fd(directory, self.kernel.close):
+            self.kernel.add_layer(overlay, key, directory, name, self.fds[layer.id_map] if layer.id_map else -1)
 
     def _on_host(self, step: s.CloneHost | s.CloneHostWorkbench) -> int:
         if step.namespace:
@@ -410,11 +401,8 @@ class Execution:
         return self.kernel.open(self.host, step.path[1:], tree=True)
 
     def clone_host_workbench(self, step: s.CloneHostWorkbench) -> None:
-        where = self._on_host(step)
-        try:
+        with closing_fd(self._on_host(step), self.kernel.close) as where:
             self.fds[step.filesystem] = self.kernel.clone(where, "")
-        finally:
-            self.kernel.close(where)
         self.park(step.filesystem)
 
     def make_node(self, step: s.MakeNode) -> None:
@@ -448,28 +436,13 @@ class Execution:
                 self.kernel.close(fd)
 
     def copy_contents(self, step: s.CopyContents) -> None:
-        source = self.kernel.open(self.host, step.source[1:], tree=True)
-        try:
+        with self._opened(self.host, step.source[1:], tree=True) as source:
             self.kernel.copy_tree(source, self.descriptor(step.within))
-        finally:
-            self.kernel.close(source)
 
     def make_mountpoint(self, step: s.MakeMountpoint) -> None:
         kind: NodeKind = "directory" if self.kernel.is_directory(self.fds[step.like]) else "file"
-        node = s.MakeNode(
-            step.within,
-            step.path,
-            kind,
-            -1,
-            -1,
-            -1,
-            "",
-            "",
-            "",
-            (0, 0),
-            existing=True,
-            careful=True,
-            origin=step.origin,
+        node = _EMPTY_FILE._replace(
+            within=step.within, path=step.path, node=kind, existing=True, careful=True, origin=step.origin
         )
         above, slash, _ = step.path.rpartition("/")
         parts = above.split("/") if slash else []
@@ -483,11 +456,8 @@ class Execution:
         if not above:
             self.kernel.remove(within, name)
             return
-        parent = self.kernel.open(within, above)  # no symlink in an image leads out of it
-        try:
+        with self._opened(within, above) as parent:  # no symlink in an image leads out of it
             self.kernel.remove(parent, name)
-        finally:
-            self.kernel.close(parent)
 
     def seal_filesystem(self, step: s.SealFilesystem) -> None:
         self.kernel.make_read_only(self.descriptor(step.filesystem))
@@ -659,12 +629,9 @@ class Execution:
         self._stage("root")
         self.kernel.attach(base, self.yard, "root")
         for number, seed in enumerate(step.keep):
-            peer = self.kernel.clone(self.descriptor(seed), "")
-            try:
+            with closing_fd(self.kernel.clone(self.descriptor(seed), ""), self.kernel.close) as peer:
                 self._make_place(base, str(number), peer)
                 self.kernel.attach(peer, base, str(number))
-            finally:
-                self.kernel.close(peer)
 
     def enter_root(self, step: s.EnterRoot) -> None:
         root = self.fds[step.mount]

@@ -53,11 +53,8 @@ def _words(refusal: UsernsRefusal, step: Any, unshared: tuple[str, ...]) -> tupl
     if case == "source":
         return "source", f"{details[0]}: {os.strerror(number).lower()}", "let this user read it, or run it as root"
     if case == "create":
-        return (
-            "create",
-            f"{details[0]} cannot be made: this user may not write to {details[1]}",
-            "make it there beforehand",
-        )
+        what = f"{details[0]} cannot be made: this user may not write to {details[1]}"
+        return "create", what, "make it there beforehand"
     if case == "clone" and number == E.EINVAL:
         what = (
             f"{details[0]} cannot be shown without what is mounted below it: in a user namespace "

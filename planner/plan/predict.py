@@ -11,6 +11,7 @@ from itertools import count, repeat
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.fstypes import of
+from mountplan.planner.light import remember
 from mountplan.planner.names import Alteration, Handle, Lock
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
@@ -150,7 +151,6 @@ def _predict(
 ) -> None:
     numbers: dict[str, int] = {}
     trees: dict[str, Walks] = {}  # in what recursive clones have brought
-    shown = _ShownAfter()
     columns = columns_of(namespace.mounts, ExpectedMount)
     alike = [columns[name] for name in _ALIKE]
     parents = columns["parent"]
@@ -159,7 +159,7 @@ def _predict(
         if at >= next_look:
             end = min(equal_until(column, at) for column in alike)
             some = _alike({name: column[at:end] for name, column in columns.items()}, rows, filesystems, groups,
-                          masters, walks, numbers, trees, shown) if end - at >= _MANY else None  # fmt: skip
+                          masters, walks, numbers, trees) if end - at >= _MANY else None  # fmt: skip
             if some is not None:
                 names = columns["name"][at:end]
                 numbers.update(zip(names, some["mount_id"], strict=True))
@@ -188,7 +188,7 @@ def _predict(
         if inherits:
             master = _received(source)
         fields = (number, parent_id, source.device, _root(source, root), mountpoint,
-                  shown.after(source.attributes, bits, clear), peer_group, master, 0, unbindable, source.fstype,
+                  _shown_after(source.attributes, bits, clear), peer_group, master, 0, unbindable, source.fstype,
                   source.source, source.options)  # fmt: skip
         rows.add(tuple.__new__(MountRow, fields), origin, name)
         if recursive:
@@ -201,18 +201,10 @@ def _predict(
                 trees[name] = Walks.upon(brought[0], MountTable(tuple(brought[1:])).at())
 
 
-class _ShownAfter:
+@remember
+def _shown_after(attributes: str, bits: int, clear: int) -> str:
     """What attributes of the host's become."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], str] = {}
-
-    def after(self, attributes: str, bits: int, clear: int) -> str:
-        change = (attributes, bits, clear)
-        found = self._known.get(change)
-        if found is None:
-            found = self._known[change] = show(applied(parse_shown(attributes), Change(bits, clear)))
-        return found
+    return show(applied(parse_shown(attributes), Change(bits, clear)))
 
 
 def _root(source: MountRow, root: str) -> str:
@@ -235,7 +227,6 @@ def _alike(
     walks: Walks,
     numbers: dict[str, int],
     trees: dict[str, Walks],
-    shown: _ShownAfter,
 ) -> Columns | None:
     """The rows of mounts that are the same in what _ALIKE names, all of which _predict() would find one by one; None if
     it has to.
@@ -267,7 +258,7 @@ def _alike(
     if of_the_host < count:
         return None
     sources = walks.ends_of(roots)
-    shown_after = mapped(sources, lambda source: shown.after(source.attributes, bits, clear))
+    shown_after = mapped(sources, lambda source: _shown_after(source.attributes, bits, clear))
     told = {name: mapped(sources, attrgetter(name)) for name in ("device", "fstype", "source", "options")}
     return found | told | {"attributes": shown_after, "root": _roots(sources, roots)}
 

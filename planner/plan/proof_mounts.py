@@ -95,10 +95,7 @@ class MountProof(ProofState):
         if above == STAGE:
             if not staging or mount.space >= 0 or careful or tree or not is_stage(path, "locked"):
                 refuse(f"{handle} is attached already, or there is no {path} on the stage")
-            if path in self.yard:
-                refuse(f"{self.yard[path].name} stands there already")
-            self.yard[path] = mount
-            mount.place = path
+            self._put(mount, path)
         elif above == YARD:
             if staging:
                 refuse("what will be locked is built on the stage")
@@ -107,16 +104,11 @@ class MountProof(ProofState):
                     refuse(f"{handle} is attached already")
                 if path != "root" or careful or tree:
                     refuse(f"there is no {path} in the yard")
-                if path in self.yard:
-                    refuse(f"{self.yard[path].name} stands there already")
-                self.yard[path], mount.place = mount, path
+                self._put(mount, path)
                 return
             if careful or tree or (path != "root" and not is_stage(path)):
                 refuse(f"there is no {path} in the yard")
-            if path in self.yard:
-                refuse(f"{self.yard[path].name} stands there already")
-            self.yard[path] = mount
-            mount.place = path
+            self._put(mount, path)
         else:
             parent = self._mount(above)
             if mount.space >= 0:
@@ -153,6 +145,12 @@ class MountProof(ProofState):
         if mount.alone:
             self.fillable.pop(handle, None)
 
+    def _put(self, mount: ProofMount, place: str) -> None:
+        """Into the yard, or on the stage."""
+        if place in self.yard:
+            refuse(f"{self.yard[place].name} stands there already")
+        self.yard[place], mount.place = mount, place
+
     def _check_circle(self, mount: ProofMount, parent: ProofMount | None) -> None:
         """This walks up from the parent, as far as a branch that is built by itself goes (schedule.DEPTH)."""
         while parent is not None:
@@ -169,14 +167,11 @@ class MountProof(ProofState):
         if found.__class__ is ProofMount and found.parent is None:
             if found.space < 0:
                 refuse(f"{step.handle} is not attached, and so gone when it is released")
-            if is_stage(found.place, "locked") and self.space in self.stages - self.owned:
-                found.held = False
-                self.held -= 1
-                return
-            if found.place == "root" and self.phase != ENTERED:
-                refuse(f"{step.handle} is still to be entered")
-            if found.place != "root":
-                refuse(f"{step.handle} still stands in the yard")
+            if not (is_stage(found.place, "locked") and self.space in self.stages - self.owned):
+                if found.place != "root":
+                    refuse(f"{step.handle} still stands in the yard")
+                if self.phase != ENTERED:
+                    refuse(f"{step.handle} is still to be entered")
         found.held = False
         self.held -= 1
 

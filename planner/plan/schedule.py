@@ -17,7 +17,6 @@ from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.graph import Graph, group_of, seed_of
 from mountplan.planner.plan.plan import (
-    Edge,
     Expected,
     ExpectedFilesystem,
     ExpectedGroup,
@@ -83,9 +82,8 @@ class _Schedule:
                     self._need_id_map(layer.uids, layer.gids, filesystem.name, filesystem.origin)
         for siblings in self.children.values():
             siblings.sort(key=lambda one: rank[one.name])
-        self.altered = {root: space.altered for space in topology.namespaces for root in self._roots_of(space)}
         self.roots = [next(one for one in space.mounts if one.parent is None) for space in topology.namespaces]
-        self.users = {one.name: one for one in topology.users}
+        self.altered = {root.name: space.altered for root, space in zip(self.roots, topology.namespaces, strict=True)}
         # pivot_root(2) wants the mount on which it puts the old root not to be shared: these join afterwards, from
         # seeds that must outlive the yard.
         self.heights = self._heights()  # of all namespaces at once: there may be many
@@ -95,9 +93,6 @@ class _Schedule:
     def _need_id_map(self, uids: IdLines, gids: IdLines, name: Handle, origin: str) -> None:
         handle = self.id_maps.setdefault((uids, gids), f"idmap:{name}")
         self.of_id_maps.setdefault(handle, origin)
-
-    def _roots_of(self, space: ResolvedNamespace) -> list[Handle]:
-        return [mount.name for mount in space.mounts if mount.parent is None]
 
     def _top(self, root: ResolvedMount) -> Handle:
         """The topmost mount on a namespace's "/"."""
@@ -515,6 +510,3 @@ def _expected_mount(mount: ResolvedMount, masters: dict[str, str]) -> ExpectedMo
         brings=mount.brings,
         origin=mount.origin,
     )
-
-
-__all__ = ["Edge", "make_plan"]

@@ -584,42 +584,12 @@ class ShareRoot(NamedTuple):
 
 
 Step: TypeAlias = (
-    UnshareNamespace
-    | OpenNamespace
-    | CloseNamespace
-    | TakeHostGroup
-    | MakeYard
-    | MakePrivate
-    | MakeIdMap
-    | MakeUserNamespace
-    | MakeStage
-    | OwnNamespace
-    | TakeLocked
-    | FindLocked
-    | MakeFilesystem
-    | AttachImage
-    | MakeOverlay
-    | CloneHostWorkbench
-    | CopyContents
-    | MakeNode
-    | MakeMountpoint
-    | RemoveNode
-    | SealFilesystem
-    | MakeSeed
-    | CloneMount
-    | CloneHost
-    | SetAttributes
-    | Attach
-    | RemoveMount
-    | BindOver
-    | ChangeMounts
-    | Isolate
-    | ShareRoot
-    | JoinGroup
-    | MakeBase
-    | EnterRoot
-    | Release
-)
+    UnshareNamespace | OpenNamespace | CloseNamespace | TakeHostGroup | MakeYard | MakePrivate | MakeIdMap
+    | MakeUserNamespace | MakeStage | OwnNamespace | TakeLocked | FindLocked | MakeFilesystem | AttachImage
+    | MakeOverlay | CloneHostWorkbench | CopyContents | MakeNode | MakeMountpoint | RemoveNode | SealFilesystem
+    | MakeSeed | CloneMount | CloneHost | SetAttributes | Attach | RemoveMount | BindOver | ChangeMounts | Isolate
+    | ShareRoot | JoinGroup | MakeBase | EnterRoot | Release
+)  # fmt: skip
 
 STEP_TYPES: tuple[type[Step], ...] = Step.__args__
 
