@@ -159,15 +159,10 @@ def _trace_heir(mount: ModelMount) -> ModelMount | None:
     Each of them is left with the next one as its "master", so that the way is there for _point_at_heir.
     """
     while True:
-        following: ModelMount | None
-        if mount.peer_next is not mount:
-            following = mount.peer_next
-            leave_ring(mount)
-            remove_slave(mount)
-            mount.master = following
-        else:
-            following = mount.master
-            remove_slave(mount)
+        following = mount.peer_next if mount.peer_next is not mount else mount.master
+        leave_ring(mount)
+        remove_slave(mount)
+        mount.master = following
         mount.group = 0
         mount.shared = False
         mount.marked = True

@@ -19,9 +19,8 @@ def table_of(namespace: ModelNamespace, root: Place) -> MountTable:
         if mount not in where:
             _where(mount, root, where)
         path = where[mount]
-        if path is None:
-            continue
-        rows.append(_row(mount, path, namespace, root))
+        if path is not None:
+            rows.append(_row(mount, path, namespace, root))
     return MountTable(tuple(rows))
 
 

@@ -67,9 +67,7 @@ def is_busy(mount: ModelMount) -> bool:
         return False
     for receiver in receivers(parent):
         other = receiver.above.get(mount.mountpoint)
-        if other is None:
-            continue
-        if other.children and (len(other.children) > 1 or other.cover is None):
+        if other is None or (other.children and (len(other.children) > 1 or other.cover is None)):
             continue
         if other.users:
             return True

@@ -190,8 +190,7 @@ class World:
         """mount --move (do_move_mount_old)."""
         place = walk(process, target)
         check_may_mount(process)
-        old = walk(process, source)
-        self._move(process, old, place, beneath=False)
+        self._move(process, walk(process, source), place, beneath=False)
 
     def change_type(self, process: Process, target: Where, kind: Kind, *, recursive: bool = False) -> None:
         """mount --make-KIND and --make-rKIND (do_change_type)."""
@@ -465,8 +464,7 @@ class World:
             raise invalid("this kernel does not know MOVE_MOUNT_BENEATH")
         check_may_mount(process)
         place = self._at(process, target)
-        old = self._at(process, source)
-        self._move(process, old, place, beneath=beneath)
+        self._move(process, self._at(process, source), place, beneath=beneath)
 
     def set_group(self, process: Process, source: Where, target: Where) -> None:
         """move_mount(2) with MOVE_MOUNT_SET_GROUP (Linux 5.15): the target takes over peer group and master.

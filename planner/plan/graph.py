@@ -17,7 +17,7 @@ from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.resolve.topology import ResolvedMount, SharingGroup, Topology
+from mountplan.planner.resolve.topology import ResolvedFilesystem, ResolvedMount, SharingGroup, Topology
 
 # In the order in which edges are told: those of a kind together, as a plan file has long runs of what comes in a row.
 _KINDS = ("source", "master", "parent", "stack", "workbench", "layer", "image", "group", "deeper_first")
@@ -91,9 +91,7 @@ def _circle(nodes: tuple[Handle, ...], edges: tuple[Edge, ...]) -> str:
 
 
 def _nodes(topology: Topology) -> Iterable[Handle]:
-    for filesystem in topology.filesystems:
-        if filesystem.workbench and (filesystem.made or filesystem.host_path):
-            yield filesystem.name
+    yield from _workbenches(topology)
     for group in topology.groups:
         yield seed_of(group)
     for namespace in topology.namespaces:
@@ -101,20 +99,25 @@ def _nodes(topology: Topology) -> Iterable[Handle]:
             yield mount.name
 
 
+def _workbenches(topology: Topology) -> list[Handle]:
+    return [one.name for one in topology.filesystems if one.workbench and (one.made or one.host_path)]
+
+
+def _made_of(filesystem: ResolvedFilesystem, after: Handle) -> Iterable[Edge]:
+    """From the filesystems that hold the layers of an overlay, or the image, to what needs them."""
+    upper = (filesystem.upper,) if filesystem.upper else ()
+    for name in dict.fromkeys(layer.filesystem for layer in (*filesystem.layers, *upper) if layer.filesystem):
+        yield Edge(name, after, "layer")
+    if filesystem.image.holder:
+        yield Edge(filesystem.image.holder, after, "image")
+
+
 def _edges(topology: Topology) -> Iterable[Edge]:
-    workbenches = set()
+    workbenches = set(_workbenches(topology))
     for filesystem in topology.filesystems:
-        if filesystem.workbench and (filesystem.made or filesystem.host_path):
-            workbenches.add(filesystem.name)
-    for filesystem in topology.filesystems:
-        upper = (filesystem.upper,) if filesystem.upper else ()
-        after = filesystem.name if filesystem.workbench else ""
-        for name in dict.fromkeys(layer.filesystem for layer in (*filesystem.layers, *upper) if layer.filesystem):
-            # An overlay that is its one mount's own filesystem has no node; the edge goes to that mount below.
-            if after:
-                yield Edge(name, after, "layer")
-        if after and filesystem.image.holder:
-            yield Edge(filesystem.image.holder, after, "image")
+        # An overlay that is its one mount's own filesystem has no node; the edge goes to that mount below.
+        if filesystem.workbench:
+            yield from _made_of(filesystem, filesystem.name)
     for group in topology.groups:
         seed = seed_of(group)
         if group.filesystem in workbenches and group.host is None:
@@ -130,13 +133,8 @@ def _edges(topology: Topology) -> Iterable[Edge]:
                 children.setdefault(mount.parent, {})[mount.place] = mount.name
             if mount.host is None and mount.filesystem in workbenches:
                 yield Edge(mount.filesystem, mount.name, "workbench")
-            own = layers.get(mount.filesystem)
-            if own is not None:
-                upper = (own.upper,) if own.upper else ()
-                for name in dict.fromkeys(layer.filesystem for layer in (*own.layers, *upper) if layer.filesystem):
-                    yield Edge(name, mount.name, "layer")
-                if own.image.holder:
-                    yield Edge(own.image.holder, mount.name, "image")
+            if mount.filesystem in layers:
+                yield from _made_of(layers[mount.filesystem], mount.name)
             if joined := group_of(mount):
                 yield Edge(seed_of(joined), mount.name, "group")
         open_to: dict[Handle, set[str]] = {parent: set() for parent in children}  # directories that nothing covers

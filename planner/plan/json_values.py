@@ -98,13 +98,7 @@ def list_reader(read_one: Reader) -> Reader:
         try:
             return tuple([read_one(part) for part in value])
         except Malformed:
-            pass
-        for number, part in enumerate(value):  # once more, to tell which one it was
-            try:
-                read_one(part)
-            except Malformed as bad:
-                raise bad.below(f"[{number}]") from None
-        raise AssertionError("a value was bad once and good the second time")
+            return tuple(read_each(read_one, value))  # once more, to tell which one it is
 
     return read
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _MANY = (Edge, OriginLine, ExpectedMount)  # as many as there are mounts, and seldom looked at one by one
 _KINDS: dict[str, Any] = {kind: cls for cls, kind in KIND_OF.items()}
 # What a few bytes can ask for without saying more: a file may not take memory that is out of proportion to its length.
-_MOST_RECORDS, _MOST_ALIKE = 1 << 26, 1000
+_MOST_RECORDS = 1 << 26
 
 
 def read_plan(document: dict[str, Json], most: int) -> Plan:
@@ -134,8 +134,6 @@ def _read_counted(cls: Any, value: Json, strings: tuple[str, ...], most: int) ->
 
 def _read_columns(cls: Any, value: Json, count: int, strings: tuple[str, ...], most: int) -> RecordColumns:
     """`count` records of one class, each column judged as a whole."""
-    if value.__class__ is not dict:
-        raise Malformed(f"must be an object, not {in_short(value)}")
     hints = hints_of(cls)
     columns: list[Column] = []
     if count > most and all(one.__class__ is not list or len(one) < count for one in value.values()):
