@@ -69,6 +69,12 @@ def opened(wanted: Sequence[Wanted | Tree]) -> Iterator[list[Subject]]:
         yield found
 
 
+def called(wanted: Sequence[Wanted | Tree]) -> str:
+    """What a spec of it is called that gets no other name: as the kept name; "" for as its first namespace."""
+    first = wanted[0]
+    return first.value if isinstance(first, Wanted) and first.kind == "kept" else ""
+
+
 def _open(kind: str, value: str) -> list[Subject]:
     if kind == "pid":
         return [of_process(int(value))]

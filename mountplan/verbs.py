@@ -248,7 +248,7 @@ def capture(
     >>> load(captured.text).name
     'here'
     """
-    from mountplan.capturing import Folder, Wanted, capture_subjects, opened
+    from mountplan.capturing import Folder, Wanted, called, capture_subjects, opened
     from mountplan.tree import Tree
 
     if not what:
@@ -264,7 +264,7 @@ def capture(
             wanted.append(Wanted("ns" if "/" in path or not isinstance(one, str) else "kept", path))
     folder = Folder(contents, os.path.abspath(contents)) if contents is not None else None
     with opened(wanted) as subjects:
-        return capture_subjects(subjects, name, folder, check=check)
+        return capture_subjects(subjects, name or called(wanted), folder, check=check)
 
 
 def diff(first: Comparable, second: Comparable, *, parameters: Mapping[str, str] | None = None) -> Compared:

@@ -88,7 +88,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     """Exit status 0, also if something could not be captured: the spec says what, and why."""
     show_calls(args)
     from mountplan.applier.observe.storing import removed_if_ended
-    from mountplan.capturing import Wanted, capture_subjects, opened
+    from mountplan.capturing import Wanted, called, capture_subjects, opened
     from mountplan.planner.render.problems import cautions_text
 
     saved = args.output if args.output != "-" else None  # "-" is standard output, where it goes anyway
@@ -103,7 +103,8 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         with told_for_what_it_is(named, "capture"), opened(wanted) as subjects:
             try:
                 file = saved or "captured.toml"
-                found = capture_subjects(subjects, args.name or "", folder, check=not args.no_check, file=file)
+                name = args.name or called(wanted)
+                found = capture_subjects(subjects, name, folder, check=not args.no_check, file=file)
             except OSError as error:
                 if folder is None or error.filename != folder.path:
                     raise

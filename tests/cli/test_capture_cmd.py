@@ -97,7 +97,7 @@ def test_a_kept_name_is_captured_with_the_names_of_its_namespaces(in_host: InHos
     assert (0, "") == (ended.status, ended.out)
     assert f"Saved to {tmp_path}/again.toml; look at it with: mountplan plan" in ended.err
     spec = api.load("again.toml", text.encode())
-    assert ["left", "right"] == [one.name for one in spec.namespace]
+    assert ("pair", ["left", "right"]) == (spec.name, [one.name for one in spec.namespace])
     assert "feed" in spec.peer_group
 
 
