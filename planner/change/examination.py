@@ -203,7 +203,10 @@ class Examination:
     def _is_arrival(self, found: int) -> bool:
         forest = self.space.found
         parent = forest.parents[found]
-        return parent >= 0 and self._arrivals.whence(forest.rows[found], forest.rows[parent]) == "elsewhere"
+        row = forest.rows[found]
+        if parent < 0 or self._arrivals.whence(row, forest.rows[parent]) != "elsewhere":
+            return False
+        return not self._arrivals.is_from_within(row)
 
     def can_be_carried(self, instead: ExaminedMount, site: ExaminedSite, stack: list[int]) -> bool:
         """A mount that is the same, and that a walk reaches, can be cloned with all on it; not what is unbindable."""

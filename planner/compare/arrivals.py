@@ -56,6 +56,17 @@ class Arrivals:
             return self._among_peers(mount, parent)
         return "here"
 
+    def is_from_within(self, mount: MountRow) -> bool:
+        """Of what has arrived in a slave: whether it was mounted in one of our own tables, as far as is seen."""
+        self._look_around()
+        group = mount.master
+        while group:
+            members = self._members.get(group, ())
+            if not members or not self._own.issuperset(one.mount_id for one in members):
+                return False
+            group = members[0].master
+        return bool(mount.master)
+
     def _look_around(self) -> None:
         if self._rows:
             return

@@ -537,3 +537,19 @@ def test_who_receives_from_a_group_that_is_made_anew_receives_from_the_new_one()
     stands = stands._replace(spaces=(space._replace(table=MountTable(tuple(rows))),))
     found = plan_change(planned(text), stands, Allowed(), 100_000)
     assert ((), ["/b", "/c"]) == (found.obstacles, [one.mount for one in found.changes])
+
+
+def test_what_has_arrived_from_a_mount_within_goes_with_that() -> None:
+    """It was to stay, and the change was refused because it would."""
+    text = "[peer_group.p]\n" + tmpfs("/a", 'id = "a"\npeer_group = "p"\n')
+    text += '[[mount]]\ntarget = "/b"\nbind = { mount = "a" }\nmaster = "p"\n'
+    stands = standing(planned(text))
+    (space,) = stands.spaces
+    bases = {row.mountpoint: row for row in space.table.rows}
+    new = bases["/a"]._replace(
+        mount_id=801, parent_id=bases["/a"].mount_id, mountpoint="/a/k", device="0:990", peer_group=77
+    )
+    copy = new._replace(mount_id=802, parent_id=bases["/b"].mount_id, mountpoint="/b/k", peer_group=0, master=77)
+    stands = stands._replace(spaces=(space._replace(table=MountTable((*space.table.rows, new, copy))),))
+    found = plan_change(planned(text), stands, Allowed(), 100_000)
+    assert ((), ["- /a/k", "- /b/k"]) == (found.obstacles, [f"{one.sign} {one.mount}" for one in found.changes])
