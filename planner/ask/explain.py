@@ -165,20 +165,13 @@ class Explainer:
                 if mount.group in known:
                     continue
                 known.add(mount.group)
-            above = self.above(mount)
+            above = list(mount.masters())
             here = self.process.namespace
             members = sorted(mount.peers(), key=lambda one: (one.namespace is not here, one.number))
             spots, numbers = tuple(map(self.spot, members)), tuple(self.number(one.group) for one in above)
             found.append(ExplainedGroup(self.number(mount.group), spots, numbers, self._below(mount)))
             waiting += above
         return tuple(sorted(found, key=lambda group: group.number or 1 << 30))
-
-    def above(self, mount: ModelMount) -> list[ModelMount]:
-        chain = []
-        while mount.master is not None:
-            mount = mount.master
-            chain.append(mount)
-        return chain
 
     def _below(self, mount: ModelMount) -> tuple[Spot, ...]:
         if not mount.group:
@@ -421,7 +414,7 @@ class Explainer:
         words = [age] if age else []
         if mount.is_peer_of(other):
             words.append(f"its peer (group {self.number(mount.group)})")
-        elif any(one.is_peer_of(other) for one in self.above(mount)):
+        elif any(one.is_peer_of(other) for one in mount.masters()):
             words.append("its master")
         return f", which is {' and '.join(words)}" if words else ""
 
@@ -442,7 +435,7 @@ class Explainer:
         """Whether a new namespace could have made the one of the other: as peers, master and slave, or sisters."""
         if one.is_peer_of(other) or (one.master is not None and one.master is other.master):
             return True
-        return any(master.is_peer_of(one) for master in self.above(other))
+        return any(master.is_peer_of(one) for master in other.masters())
 
     # --- words and numbers
 
@@ -456,7 +449,7 @@ class Explainer:
         """Have the groups that are there keep their ids; gives numbers that the others can get, one by one."""
         there = {group: number for number, group in self.seen.groups.items() if number > 0}
         for mount in (*self._mounts_of(self.process.namespace), *self.mounts_in(other)):
-            for group in (mount.group, *(one.group for one in self.above(mount))):
+            for group in (mount.group, *(one.group for one in mount.masters())):
                 if group in there:
                     self.numbers[group] = there[group]
         taken = set(self.numbers.values())

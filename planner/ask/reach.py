@@ -71,9 +71,7 @@ def _shows(mount: ModelMount, node: ModelNode) -> bool:
 def _between(explainer: Explainer, sender: ModelMount, other: ModelMount, here: str, there: str) -> tuple[str, str]:
     """Why events of `sender` do not come to `other`, and what to change."""
     anew = f"then give the other side a new bind of it in the place of {there}: what is a copy already stays as it is"
-    above_sender = explainer.above(sender)
-    above_other = explainer.above(other)
-    if any(one.is_peer_of(other) or one is other for one in above_sender):
+    if any(one.is_peer_of(other) or one is other for one in sender.masters()):
         group = explainer.number(other.group)
         why = f"{here} is a slave of group {group}, which {there} is in: events go from {there} to {here} and not back"
         both = "have both sides be peers (rshared in the place of rslave, Bidirectional of HostToContainer)"
@@ -89,7 +87,7 @@ def _between(explainer: Explainer, sender: ModelMount, other: ModelMount, here: 
         kind = "unbindable" if other.unbindable else "private"
         why = f"{there} is {kind}: nothing comes into it, though {here} sends to group {number}"
         return why, f"bind {here} anew in the place of {there}, and make that at most a slave (mount --make-slave)"
-    above = [explainer.number(one.group) for one in above_other]
+    above = [explainer.number(one.group) for one in other.masters()]
     belongs = f"in group {explainer.number(other.group)}" if other.group else f"a slave of group {above[0]}"
     belongs += f", which receives from group {above[0]}" if other.group and above else ""
     remedy = f"bind {here} anew in the place of {there}; or join its group by move_mount(2) with MOVE_MOUNT_SET_GROUP"

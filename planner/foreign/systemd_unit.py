@@ -27,9 +27,8 @@ _UNSAID = (
     "DynamicUser", "SystemCallFilter", "RestrictNamespaces", "RestrictAddressFamilies", "MemoryDenyWriteExecute",
     "LockPersonality", "ProtectClock", "PrivateUsers", "DeviceAllow", "DevicePolicy", "LoadCredential",
     "LoadCredentialEncrypted", "ImportCredential", "SetCredential", "EnvironmentFile", "PassEnvironment",
-    "LogNamespace",
-    "BindLogSockets", "PrivateBPF", "RootEphemeral", "NetworkNamespacePath", "IPCNamespacePath", "RestrictFileSystems",
-    "What", "Where",
+    "LogNamespace", "BindLogSockets", "PrivateBPF", "RootEphemeral", "NetworkNamespacePath", "IPCNamespacePath",
+    "RestrictFileSystems", "What", "Where",
 )  # fmt: skip
 
 # Options of the filesystems that systemd makes (src/shared/mount-util.h).

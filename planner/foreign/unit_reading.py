@@ -9,9 +9,8 @@ import shlex
 _LISTS = frozenset({
     "ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "ExecPaths", "NoExecPaths", "TemporaryFileSystem",
     "BindPaths", "BindReadOnlyPaths", "Environment", "CapabilityBoundingSet", "ReadWriteDirectories",
-    "ReadOnlyDirectories",
-    "InaccessibleDirectories", "StateDirectory", "CacheDirectory", "LogsDirectory", "RuntimeDirectory",
-    "ConfigurationDirectory",
+    "ReadOnlyDirectories", "InaccessibleDirectories", "StateDirectory", "CacheDirectory", "LogsDirectory",
+    "RuntimeDirectory", "ConfigurationDirectory",
 })  # fmt: skip
 _OLD = {
     "ReadWriteDirectories": "ReadWritePaths",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mountplan.planner.record import NamedTuple
-
 NAME = 255  # of a file (NAME_MAX)
 PATH = 4095  # PATH_MAX
 SYMLINK = 4095  # what symlink(2) takes
@@ -12,30 +10,23 @@ HOSTNAME = 64  # __NEW_UTS_LEN
 ARGUMENTS = 6 << 20  # all arguments and variables of a program, with a pointer for each (three quarters of _STK_LIM)
 
 
-class TooLong(NamedTuple):
-    """What is wrong with a text, as it goes on after the text itself, and what to do."""
-
-    what: str
-    remedy: str
-
-
 def size(text: str) -> int:
     """The bytes of a text."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
 
 
-def path_too_long(path: str) -> TooLong | None:
-    """Why the kernel would not walk to `path`; None if it would. The cost is linear."""
+def path_too_long(path: str) -> tuple[str, str] | None:
+    """Why the kernel would not walk to `path`, as it goes on after the path itself, and what to do; None if it would.
+    The cost is linear.
+    """
     if len(path) <= NAME // 4:
         return None
     whole = size(path)
     if whole > PATH:
-        return TooLong(f"is {whole:,} bytes long", f"shorten it: the kernel takes no path of more than {PATH} bytes")
+        return f"is {whole:,} bytes long", f"shorten it: the kernel takes no path of more than {PATH} bytes"
     if whole <= NAME:
         return None
     longest = max(map(len if path.isascii() else size, path.split("/")))
     if longest > NAME:
-        return TooLong(
-            f"has a name of {longest} bytes in it", f"shorten it: the kernel takes no name of more than {NAME} bytes"
-        )
+        return f"has a name of {longest} bytes in it", f"shorten it: the kernel takes no name of more than {NAME} bytes"
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import PlainValidator, WithJsonSchema, model_validator
 
@@ -29,23 +29,18 @@ def check_overlap(uids: list[tuple[int, int, int]], gids: list[tuple[int, int, i
             raise values.Unfit(f"{field}: {clash}", "map each id once")
 
 
+def _id_lines(whose: str) -> Any:
+    what = f"Lines of [first {whose} id in the filesystem, first one seen through the mount, count]."
+    return required(what, [[0, 100000, 65536]], min_length=1, max_length=340)
+
+
 class IdMap(SpecTable):
     """Owners seen through the mount differ from those in the filesystem."""
 
     CALLED = "idmap"
 
-    uids: list[t.IdLine] = required(
-        "Lines of [first user id in the filesystem, first one seen through the mount, count].",
-        [[0, 100000, 65536]],
-        min_length=1,
-        max_length=340,
-    )
-    gids: list[t.IdLine] = required(
-        "Lines of [first group id in the filesystem, first one seen through the mount, count].",
-        [[0, 100000, 65536]],
-        min_length=1,
-        max_length=340,
-    )
+    uids: list[t.IdLine] = _id_lines("user")
+    gids: list[t.IdLine] = _id_lines("group")
 
     if TYPE_CHECKING:
 

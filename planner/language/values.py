@@ -248,7 +248,7 @@ def _path(value: object, wanted: str) -> TargetPath:
 
 def _within_limits(path: Path) -> Path:
     if (wrong := limits.path_too_long(path)) is not None:
-        raise Unfit(f"{shown(path)} {wrong.what}", wrong.remedy)
+        raise Unfit(f"{shown(path)} {wrong[0]}", wrong[1])
     return path
 
 

@@ -313,6 +313,13 @@ class ModelMount:
             yield mount
             mount = mount.peer_next
 
+    def masters(self) -> Iterator[ModelMount]:
+        """Its master, the master of that, and so on."""
+        mount = self.master
+        while mount is not None:
+            yield mount
+            mount = mount.master
+
     def slaves(self) -> Iterator[ModelMount]:
         """The slaves of this very mount, not of its peers."""
         mount = self.slave_first

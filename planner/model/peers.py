@@ -257,9 +257,4 @@ def would_cover(origin: ModelMount, mount: ModelMount, mountpoint: object) -> bo
     """
     if not origin.shared or mount.root is not mountpoint:
         return False
-    one: ModelMount | None = mount
-    while one is not None:
-        if one.is_peer_of(origin):
-            return True
-        one = one.master
-    return False
+    return any(one.is_peer_of(origin) for one in (mount, *mount.masters()))

@@ -141,10 +141,7 @@ def dominating_group(mount: ModelMount, namespace: ModelNamespace, root: Place) 
 
     mountinfo's `propagate_from` (get_dominating_id; proc_pid_mountinfo(5)).
     """
-    master = mount.master
-    while master is not None:
-        for peer in master.peers():
-            if peer.namespace is namespace and is_reachable(peer, peer.root, root):
-                return peer.group
-        master = master.master
+    for master in mount.masters():
+        if any(peer.namespace is namespace and is_reachable(peer, peer.root, root) for peer in master.peers()):
+            return master.group
     return 0

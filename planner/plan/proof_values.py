@@ -116,7 +116,7 @@ def check_length(path: str) -> None:
 
     wrong = path_too_long(path)
     if wrong is not None:
-        refuse(f"{path[:40]!r}... {wrong.what}")
+        refuse(f"{path[:40]!r}... {wrong[0]}")
 
 
 def check_absolute(path: str) -> None:

@@ -25,7 +25,7 @@ def check_lengths(context: Context) -> None:
 def _check(path: str, key: str, context: Context) -> bool:
     wrong = limits.path_too_long(path)
     if wrong is not None:
-        context.mistakes.add(key, f"{shown(path)} {wrong.what}", wrong.remedy)
+        context.mistakes.add(key, f"{shown(path)} {wrong[0]}", wrong[1])
     return wrong is not None
 
 

@@ -11,8 +11,8 @@ from mountplan.planner.shell.shell_word_reading import OTHERWISE, WordReader, wi
 _STATEMENTS = frozenset(
     {"command", "declaration_command", "unset_command", "variable_assignment", "variable_assignments", "list",
      "pipeline", "negated_command", "subshell", "compound_statement", "if_statement", "for_statement",
-     "while_statement",
-     "case_statement", "function_definition", "test_command", "redirected_statement", "c_style_for_statement"}
+     "while_statement", "case_statement", "function_definition", "test_command", "redirected_statement",
+     "c_style_for_statement"}
 )  # fmt: skip
 _NO_STATEMENTS = frozenset({"comment", "heredoc_body", "heredoc_end"})
 _REDIRECTS = frozenset({"file_redirect", "heredoc_redirect", "herestring_redirect"})
