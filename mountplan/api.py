@@ -17,108 +17,95 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from mountplan.applier.keep.kept_changes import remove as remove
-    from mountplan.applier.keep.kept_record import Kept as Kept
-    from mountplan.applier.probe.probe import Finding as Finding
-    from mountplan.applier.sys.report import Reporter as Reporter
-    from mountplan.capturing import Capture as Capture
-    from mountplan.changing import Changed as Changed
-    from mountplan.comparing import Compared as Compared
-    from mountplan.forms import Comparable as Comparable
-    from mountplan.forms import PlanLike as PlanLike
-    from mountplan.forms import SpecLike as SpecLike
-    from mountplan.forms import TreeLike as TreeLike
-    from mountplan.keeping import Keeping as Keeping
-    from mountplan.keeping import Standing as Standing
-    from mountplan.keeping import enter as enter
-    from mountplan.keeping import kept as kept
-    from mountplan.keeping import look_up as look_up
-    from mountplan.keeping import shell as shell
-    from mountplan.mount_mapping import MountsByPath as MountsByPath
-    from mountplan.pipeline import Applied as Applied
-    from mountplan.pipeline import carry_out_in_model as carry_out_in_model
-    from mountplan.pipeline import check_and_plan as check_and_plan
-    from mountplan.pipeline import check_mount_count as check_mount_count
-    from mountplan.pipeline import classic as classic
-    from mountplan.pipeline import execute as execute
-    from mountplan.pipeline import foresee as foresee
-    from mountplan.pipeline import in_use as in_use
-    from mountplan.pipeline import load_plan as load_plan
-    from mountplan.pipeline import plan_on_this_machine as plan_on_this_machine
-    from mountplan.pipeline import predict as predict
-    from mountplan.pipeline import probe as probe
-    from mountplan.pipeline import read_back as read_back
-    from mountplan.pipeline import try_out as try_out
-    from mountplan.pipeline import warnings as warnings
-    from mountplan.planner.ask.classic import Classic as Classic
-    from mountplan.planner.ask.explain import Answer as Answer
-    from mountplan.planner.ask.explain import Explainer as Explainer
-    from mountplan.planner.ask.foresight import Foresight as Foresight
-    from mountplan.planner.ask.trial import Trial as Trial
-    from mountplan.planner.change.change_plan import ChangePlan as ChangePlan
-    from mountplan.planner.compare.difference import Difference as Difference
-    from mountplan.planner.compare.difference import Drift as Drift
-    from mountplan.planner.errors import ChangeRefused as ChangeRefused
-    from mountplan.planner.errors import ChangeUnfinished as ChangeUnfinished
-    from mountplan.planner.errors import CommandNotStarted as CommandNotStarted
-    from mountplan.planner.errors import InUse as InUse
-    from mountplan.planner.errors import KeepRefused as KeepRefused
-    from mountplan.planner.errors import Mistake as Mistake
-    from mountplan.planner.errors import MountplanError as MountplanError
-    from mountplan.planner.errors import NamespaceRefused as NamespaceRefused
-    from mountplan.planner.errors import NameTaken as NameTaken
-    from mountplan.planner.errors import NotAllowed as NotAllowed
-    from mountplan.planner.errors import NotKept as NotKept
-    from mountplan.planner.errors import PlanFileError as PlanFileError
-    from mountplan.planner.errors import PlanRefused as PlanRefused
-    from mountplan.planner.errors import SpecError as SpecError
-    from mountplan.planner.errors import SpecRef as SpecRef
-    from mountplan.planner.errors import StepRefused as StepRefused
-    from mountplan.planner.errors import SubjectError as SubjectError
-    from mountplan.planner.errors import TableError as TableError
-    from mountplan.planner.errors import VerificationFailed as VerificationFailed
-    from mountplan.planner.host import Host as Host
-    from mountplan.planner.language.mount_models import FileEntry as FileEntry
-    from mountplan.planner.language.mount_models import IdMap as IdMap
-    from mountplan.planner.language.mount_models import Mount as Mount
-    from mountplan.planner.language.namespace_models import InheritedChange as InheritedChange
-    from mountplan.planner.language.namespace_models import InheritedRemoval as InheritedRemoval
-    from mountplan.planner.language.namespace_models import Namespace as Namespace
-    from mountplan.planner.language.namespace_models import NamespaceOwner as NamespaceOwner
-    from mountplan.planner.language.namespace_models import PeerGroup as PeerGroup
-    from mountplan.planner.language.path_models import Image as Image
-    from mountplan.planner.language.path_models import Mask as Mask
-    from mountplan.planner.language.path_models import MountPath as MountPath
-    from mountplan.planner.language.path_models import NamespaceFile as NamespaceFile
-    from mountplan.planner.language.path_models import SparedPath as SparedPath
-    from mountplan.planner.language.spec import Parameter as Parameter
-    from mountplan.planner.language.spec import Run as Run
-    from mountplan.planner.language.spec import Spec as Spec
-    from mountplan.planner.plan.plan import Plan as Plan
-    from mountplan.planner.shell.simulate import Simulation as Simulation
-    from mountplan.planner.tables.table import MountRow as MountRow
-    from mountplan.planner.tables.table import MountTable as MountTable
-    from mountplan.tree import Tree as Tree
-    from mountplan.tree import assert_same as assert_same
-    from mountplan.tree import attach as attach
-    from mountplan.verbs import apply as apply
-    from mountplan.verbs import build as build
-    from mountplan.verbs import build_and_forget as build_and_forget
-    from mountplan.verbs import capture as capture
-    from mountplan.verbs import change as change
-    from mountplan.verbs import check as check
-    from mountplan.verbs import diff as diff
-    from mountplan.verbs import explain as explain
-    from mountplan.verbs import finish as finish
-    from mountplan.verbs import load as load
-    from mountplan.verbs import plan as plan
-    from mountplan.verbs import plan_live as plan_live
-    from mountplan.verbs import run as run
-    from mountplan.verbs import simulate as simulate
-    from mountplan.verbs import to_toml as to_toml
-    from mountplan.verbs import verify as verify
-    from mountplan.verbs import watch as watch
-    from mountplan.watching import Seen as Seen
+    from mountplan.applier.keep.kept_changes import remove
+    from mountplan.applier.keep.kept_record import Kept
+    from mountplan.applier.probe.probe import Finding
+    from mountplan.applier.sys.report import Reporter
+    from mountplan.capturing import Capture
+    from mountplan.changing import Changed
+    from mountplan.comparing import Compared
+    from mountplan.forms import Comparable, PlanLike, SpecLike, TreeLike
+    from mountplan.keeping import Keeping, Standing, enter, kept, look_up, shell
+    from mountplan.mount_mapping import MountsByPath
+    from mountplan.pipeline import (
+        Applied,
+        carry_out_in_model,
+        check_and_plan,
+        check_mount_count,
+        classic,
+        execute,
+        foresee,
+        in_use,
+        load_plan,
+        plan_on_this_machine,
+        predict,
+        probe,
+        read_back,
+        try_out,
+        warnings,
+    )
+    from mountplan.planner.ask.classic import Classic
+    from mountplan.planner.ask.explain import Answer, Explainer
+    from mountplan.planner.ask.foresight import Foresight
+    from mountplan.planner.ask.trial import Trial
+    from mountplan.planner.change.change_plan import ChangePlan
+    from mountplan.planner.compare.difference import Difference, Drift
+    from mountplan.planner.errors import (
+        ChangeRefused,
+        ChangeUnfinished,
+        CommandNotStarted,
+        InUse,
+        KeepRefused,
+        Mistake,
+        MountplanError,
+        NamespaceRefused,
+        NameTaken,
+        NotAllowed,
+        NotKept,
+        PlanFileError,
+        PlanRefused,
+        SpecError,
+        SpecRef,
+        StepRefused,
+        SubjectError,
+        TableError,
+        VerificationFailed,
+    )
+    from mountplan.planner.host import Host
+    from mountplan.planner.language.mount_models import FileEntry, IdMap, Mount
+    from mountplan.planner.language.namespace_models import (
+        InheritedChange,
+        InheritedRemoval,
+        Namespace,
+        NamespaceOwner,
+        PeerGroup,
+    )
+    from mountplan.planner.language.path_models import Image, Mask, MountPath, NamespaceFile, SparedPath
+    from mountplan.planner.language.spec import Parameter, Run, Spec
+    from mountplan.planner.plan.plan import Plan
+    from mountplan.planner.shell.simulate import Simulation
+    from mountplan.planner.tables.table import MountRow, MountTable
+    from mountplan.tree import Tree, assert_same, attach
+    from mountplan.verbs import (
+        apply,
+        build,
+        build_and_forget,
+        capture,
+        change,
+        check,
+        diff,
+        explain,
+        finish,
+        load,
+        plan,
+        plan_live,
+        run,
+        simulate,
+        to_toml,
+        verify,
+        watch,
+    )
+    from mountplan.watching import Seen
 
 __all__ = [
     "Answer", "Applied", "Capture", "ChangePlan", "ChangeRefused", "ChangeUnfinished", "Changed", "Classic",

@@ -106,10 +106,8 @@ def _mount_of(key: str, captured: Captured) -> str:
     number, index = _indexes(key)
     if index < 0:
         return ""
-    namespace = captured.namespaces[number]
-    mount = namespace.mounts[index]
-    where = mount.target or mount.id
-    return f"{namespace.name}:{where}" if len(captured.namespaces) > 1 else where
+    mount = captured.namespaces[number].mounts[index]
+    return captured.where(number, mount.target or mount.id)
 
 
 def _of_difference(one: Difference) -> Caution:

@@ -135,7 +135,7 @@ def capture_subjects(
         captured, more = _take_contents(captured, subjects, tables, contents)
         cautions += [*more, *_cautions_of_removed(captured, tables, facts)]
     else:
-        cautions += _cautions_of_files(captured, facts, several=len(subjects) > 1)
+        cautions += _cautions_of_files(captured, facts)
     cautions += [*captured.cautions, *_cautions_of_names(captured, own)]
     cautions += _cautions_of_others(captured, tables, facts)
     text = write_spec(captured, ["Written by `mountplan capture`."])
@@ -144,7 +144,7 @@ def capture_subjects(
     return Capture(text, tuple(cautions), captured)
 
 
-def _cautions_of_files(captured: Captured, facts: LiveFacts, *, several: bool) -> list[Caution]:
+def _cautions_of_files(captured: Captured, facts: LiveFacts) -> list[Caution]:
     """Say where the copy will lack programs, or the links by which they are found: in a root that is in memory."""
     cautions = []
     for space, namespace in enumerate(captured.namespaces):
@@ -156,7 +156,7 @@ def _cautions_of_files(captured: Captured, facts: LiveFacts, *, several: bool) -
         if _OF_PROGRAMS.intersection(names):
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             what = f"without --contents the copy has not what is in its root, and runs no programs: {shown}"
-            cautions.append(Caution(f"{namespace.name}:/" if several else "/", what))
+            cautions.append(Caution(captured.where(space, "/"), what))
     return cautions
 
 
@@ -169,9 +169,8 @@ def _cautions_of_removed(captured: Captured, tables: Sequence[MountTable], facts
         removed = [row for row in shown if row.fstype == "overlay"]
         for row, root in zip(removed, facts.roots([(space, row.mount_id) for row in removed]), strict=True):
             if root is not None and root.kind == "file":
-                where = f"{namespace.name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
                 what = "contents: it will be empty, as it was removed from an overlay, and no directory has it"
-                cautions.append(Caution(where, what))
+                cautions.append(Caution(captured.where(space, row.mountpoint), what))
     return cautions
 
 
@@ -179,8 +178,7 @@ def _cautions_of_names(captured: Captured, own: OwnNames) -> Iterator[Caution]:
     """Say what differs where the name of what is shown was removed: the copy has it made, and removes it again."""
 
     def where(space: int, mount: int) -> str:
-        target = own.tables[space].by_id()[mount].mountpoint
-        return f"{captured.namespaces[space].name}:{target}" if len(own.tables) > 1 else target
+        return captured.where(space, own.tables[space].by_id()[mount].mountpoint)
 
     for space, mount, path in own.again:
         yield Caution(where(space, mount), f"{path} was removed, and is there again, as what it shows is made in there")
@@ -199,8 +197,8 @@ def _cautions_of_others(captured: Captured, tables: Sequence[MountTable], facts:
     for (space, row), is_alike in zip(made, facts.are_alike(made, captured.unshare), strict=True):
         kind = of(row.fstype).shows
         if is_alike is False:
-            where = f"{captured.namespaces[space].name}:{row.mountpoint}" if len(tables) > 1 else row.mountpoint
-            yield Caution(where, f"it shows another {kind} namespace than the copy will be in, which shows its own")
+            what = f"it shows another {kind} namespace than the copy will be in, which shows its own"
+            yield Caution(captured.where(space, row.mountpoint), what)
 
 
 def _owner(subject: Subject, table: MountTable) -> tuple[Owner | None, dict[int, Lock]]:
@@ -227,8 +225,7 @@ def _take_contents(
     stored = store(fillings, subjects, tables, folder.path, folder.made)
     cautions = []
     for one in stored:
-        space = captured.namespaces[one.filling.space].name
-        where = f"{space}:{one.filling.target}" if len(subjects) > 1 else one.filling.target
+        where = captured.where(one.filling.space, one.filling.target)
         cautions += [Caution(where, f"contents: {what}") for what in one.told]
         if one.untold:
             cautions.append(Caution(where, f"contents: as much for {one.untold} more"))

@@ -94,7 +94,7 @@ class LiveExecution(Execution):
 
     def take_live(self, step: c.TakeLive) -> None:
         for path in step.covers:
-            self.kernel.uncover(path)
+            self.kernel.detach(path)
         self.fds[step.filesystem] = self.kernel.take(step.path, step.device)
 
     def leave_copy(self, step: c.LeaveCopy) -> None:
@@ -177,16 +177,12 @@ class LiveExecution(Execution):
             kernel.visit(self.visited)
 
     def detach_live(self, step: c.DetachLive) -> None:
-        path = step.path
         if step.covered:
             self.kernel.detach_covered(self.fds[step.mount])
             return
-        if self.kernel.id_at(path) != self._id_of(step.mount):
-            raise OtherMount(errno.ESTALE, f"at {path} another mount is seen than there was when it was planned")
-        self.kernel.detach(path)
-
-    def _id_of(self, mount: Handle) -> int:
-        return int(mount.rpartition(":")[2])
+        if self.kernel.id_at(step.path) != int(step.mount.rpartition(":")[2]):
+            raise OtherMount(errno.ESTALE, f"at {step.path} another mount is seen than there was when it was planned")
+        self.kernel.detach(step.path)
 
     def reconfigure(self, step: c.Reconfigure) -> None:
         self.kernel.reconfigure(self.descriptor(step.filesystem), step.options)

@@ -56,9 +56,6 @@ class LiveKernel(LinuxKernel):
         syscalls.mount(b"/", abi.MS_PRIVATE | abi.MS_REC)
         self._devices = {row.mount_id: row.device for row in self._table().rows}
 
-    def uncover(self, path: str) -> None:
-        syscalls.umount2(os.fsencode(path), abi.MNT_DETACH | abi.UMOUNT_NOFOLLOW)
-
     def take(self, path: str, device: str) -> int:
         """A detached clone of the mount at an absolute path of the private copy, without any attribute. Raises
         OtherMount if it is of another device (as mountinfo has it, which stat(2) does not know of every filesystem).

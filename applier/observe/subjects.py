@@ -10,6 +10,7 @@ from mountplan.applier.observe.inspect import Whole, read_below, read_whole
 from mountplan.applier.observe.observe import NEVER_STILL, not_ours, not_read, read_still, refused_table
 from mountplan.applier.observe.table_reader import TableReader
 from mountplan.applier.sys import abi
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import call_of, in_words
 from mountplan.applier.sys.userns import ids_of
 from mountplan.planner.errors import TableError
@@ -206,16 +207,15 @@ def of_file(path: str, name: str = "") -> Subject:
         why = (error.strerror or "").lower()
         raise TableError(f"{path}: cannot open it: {why}; name a file such as /proc/PID/ns/mnt") from None
     try:
-        kind = fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
-    except OSError as error:
+        kind = _namespace_kind(fd, f"{path}: cannot tell whose it is")
+        if not kind:
+            raise TableError(f"{path}: is no namespace file; name one such as /proc/PID/ns/mnt")
+        if kind != abi.CLONE_NEWNS:
+            raise TableError(f"{path}: is the file of another kind of namespace; name that of a mount namespace")
+    except TableError:
         os.close(fd)
-        if error.errno not in _NO_NAMESPACE_FILE:
-            raise refused_table(f"{path}: cannot tell whose it is", error) from None
-        raise TableError(f"{path}: is no namespace file; name one such as /proc/PID/ns/mnt") from None
-    if kind != abi.CLONE_NEWNS:
-        os.close(fd)
-        raise TableError(f"{path}: is the file of another kind of namespace; name that of a mount namespace")
-    return Subject(name or os.path.basename(path), path, fd, 0)
+        raise
+    return Subject(name or os.path.basename(path), path, fd)
 
 
 def is_namespace_file(path: str) -> bool:
@@ -224,15 +224,18 @@ def is_namespace_file(path: str) -> bool:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False  # whatever it is, who reads it tells why that cannot be
+    with closing_fd(fd):
+        return _namespace_kind(fd, f"{path}: cannot tell whether it is a namespace file") != 0
+
+
+def _namespace_kind(fd: int, what: str) -> int:
+    """The kind of namespace whose file it is, as a flag of clone(2); 0 for any other. Raises TableError, of `what`."""
     try:
-        fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
-        return True
+        return fcntl.ioctl(fd, abi.NS_GET_NSTYPE)
     except OSError as error:
         if error.errno not in _NO_NAMESPACE_FILE:
-            raise refused_table(f"{path}: cannot tell whether it is a namespace file", error) from None
-        return False
-    finally:
-        os.close(fd)
+            raise refused_table(what, error) from None
+        return 0
 
 
 def _still(text: bytes | None) -> bytes:

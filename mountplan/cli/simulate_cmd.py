@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from errno import ENOENT
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import add_all, add_kernel, add_set, settings_of
@@ -52,30 +53,16 @@ def add(command: NewCommand) -> None:
         metavar="SPEC|NAME|PID",
         help="begin with what a spec would build, what is kept, or what a process sees, not with an empty tmpfs",
     )
-    parser.add_argument(
-        "--var",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a variable that the script has from elsewhere; a number for a name is an argument of the script",
-    )
-    parser.add_argument(
-        "--answer",
-        action="append",
-        default=[],
-        metavar="COMMAND=OUTPUT",
-        help="what a command writes that is not carried out here, and that it works; * stands for any text",
-    )
-    parser.add_argument(
-        "--fails", action="append", default=[], metavar="COMMAND", help="that such a command ends with status 1"
-    )
-    parser.add_argument(
-        "--file",
-        action="append",
-        default=[],
-        metavar="PATH=FILE",
-        help="what is in a file that the script reads (a table, what it sources): PATH as the script names it",
-    )
+    for option, form, told in (
+        ("var", "NAME=VALUE",
+         "a variable that the script has from elsewhere; a number for a name is an argument of the script"),
+        ("answer", "COMMAND=OUTPUT",
+         "what a command writes that is not carried out here, and that it works; * stands for any text"),
+        ("fails", "COMMAND", "that such a command ends with status 1"),
+        ("file", "PATH=FILE",
+         "what is in a file that the script reads (a table, what it sources): PATH as the script names it"),
+    ):  # fmt: skip
+        parser.add_argument(f"--{option}", action="append", default=[], metavar=form, help=told)
     parser.add_argument(
         "--compare-kernel", action="store_true", help="carry it out for real in a throw-away namespace as well"
     )
@@ -147,7 +134,7 @@ def _util_linux(wanted: str | None, output: Output) -> Callable[[], Version]:
     from mountplan.planner.commands.util_linux import NEWEST, OLDEST
 
     if wanted is None:
-        return _AtHand(output).version
+        return cache(partial(_at_hand, output))
     known = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))}"
     read_version = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})(\.[0-9]{1,4})*", wanted)
     if read_version is None:
@@ -158,25 +145,17 @@ def _util_linux(wanted: str | None, output: Output) -> Callable[[], Version]:
     return lambda: version
 
 
-class _AtHand:
-    def __init__(self, output: Output) -> None:
-        self.output = output
-        self.found: Version | None = None
+def _at_hand(output: Output) -> Version:
+    """That of the mount(8) at hand, or the nearest one of which it is known what it does; then that is told."""
+    from mountplan.applier.run.programs import util_linux_at_hand
+    from mountplan.planner.commands.util_linux import NEWEST, OLDEST
 
-    def version(self) -> Version:
-        """Of the mount(8) at hand, or the nearest one of which it is known what it does; then that is told."""
-        from mountplan.applier.run.programs import util_linux_at_hand
-        from mountplan.planner.commands.util_linux import NEWEST, OLDEST
-
-        if self.found is None:
-            found = util_linux_at_hand()
-            self.found = min(max(found or OLDEST, OLDEST), NEWEST)
-            if found != self.found:
-                unknown = "mount(8) does not tell its version"
-                at_hand = f"util-linux {found[0]}.{found[1]} is not known" if found else unknown
-                taken = f"options are read as util-linux {self.found[0]}.{self.found[1]} does"
-                self.output.note(f"{at_hand}: {taken}; --util-linux names another.\n")
-        return self.found
+    found = util_linux_at_hand()
+    taken = min(max(found or OLDEST, OLDEST), NEWEST)
+    if found != taken:
+        what = f"util-linux {found[0]}.{found[1]} is not known" if found else "mount(8) does not tell its version"
+        output.note(f"{what}: options are read as util-linux {taken[0]}.{taken[1]} does; --util-linux names another.\n")
+    return taken
 
 
 def _known(args: argparse.Namespace) -> tuple[dict[str, str], Answers]:

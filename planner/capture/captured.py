@@ -120,6 +120,10 @@ class Captured(NamedTuple):
     unshare: tuple[str, ...]
     cautions: tuple[Caution, ...]
 
+    def where(self, space: int, path: str) -> str:
+        """What a caution calls a place: with its namespace, where there are several."""
+        return f"{self.namespaces[space].name}:{path}" if len(self.namespaces) > 1 else path
+
 
 def renamed_groups(captured: Captured, others: Mapping[str, str]) -> Captured:
     """The same with other names for groups that are called as `others`, which has the `host` of each, "" for none.
