@@ -32,16 +32,12 @@ def also_perhaps(plan: Plan, index: int, number: int, call: str, meaning: str, r
         if types.get(step.filesystem) == "btrfs":
             return f"there is no /{step.path} in it", "`btrfs subvolume list` tells the subvolumes, from the top of it"
     if isinstance(step, CloneMount) and step.subvolume and number == E.EINVAL:
-        return (
-            f"/{step.path} in it is a directory, and no subvolume",
-            f'bind it: {{ mount = "ID", path = "/{step.path}" }} of a mount with subvol = "/"',
-        )
+        what = f"/{step.path} in it is a directory, and no subvolume"
+        return what, f'bind it: {{ mount = "ID", path = "/{step.path}" }} of a mount with subvol = "/"'
     # What is in an image or an overlay nobody has looked at before, so nothing has changed since it was planned.
     if isinstance(step, AttachImage) and step.holder and number in _IN_HOLDER:
-        return (
-            f"/{step.image} in {step.holder} {_IN_HOLDER[number]}",
-            "correct the path: it is not followed over symlinks",
-        )
+        what = f"/{step.image} in {step.holder} {_IN_HOLDER[number]}"
+        return what, "correct the path: it is not followed over symlinks"
     if isinstance(step, MakeOverlay) and number == E.EINVAL and call.startswith("fsconfig") and step.work is not None:
         # As fs/overlayfs leaves it there; why it refuses is told in the kernel's log only.
         left = f"{step.work.path}/work/incompat"

@@ -312,6 +312,4 @@ def _check_reach(store: Store, name: str) -> None:
 def _write(directory: int, file: str, data: bytes) -> None:
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     with closing_fd(fd):
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        syscalls.write_all(fd, data)

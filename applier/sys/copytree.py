@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.record import NamedTuple
@@ -290,9 +291,7 @@ def _read_on(source: int, target: int, most: int = sys.maxsize) -> int:
     done = 0
     while done < most and (block := os.read(source, min(_BLOCK, most - done))):
         done += len(block)
-        view = memoryview(block)
-        while view:
-            view = view[os.write(target, view) :]
+        syscalls.write_all(target, block)
     return done
 
 

@@ -566,9 +566,9 @@ def _make_file(dirfd: int, path: str, node: MakeNode, source: int) -> None:
     with closing_fd(fd):
         if source >= 0:
             while block := os.read(source, 1 << 20):
-                _write(fd, block)
+                syscalls.write_all(fd, block)
         elif node.content:
-            _write(fd, node.content.encode("utf-8", "surrogateescape"))
+            syscalls.write_all(fd, node.content.encode("utf-8", "surrogateescape"))
         own_file(fd, node)
 
 
@@ -578,9 +578,3 @@ def own_file(fd: int, node: MakeNode) -> None:
         os.fchown(fd, node.uid, node.gid)
     if node.mode >= 0:
         os.fchmod(fd, node.mode)
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -314,6 +314,13 @@ def close(fd: int) -> None:
             raise
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """write(2), as often as it takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def umount2(target: bytes, flags: int) -> None:
     """umount2(2)."""
     _umount2(target, flags)

@@ -129,11 +129,8 @@ class MountDifferences:
             if ours != theirs:
                 yield "id-mapping", _idmap_words(ours), _idmap_words(theirs)
         if not self._devices.same(row.device, there.device):
-            yield (
-                "superblock",
-                self._device_words(row, self._wanted_members),
-                self._device_words(there, self._found_members),
-            )
+            ours_words = self._device_words(row, self._wanted_members)
+            yield "superblock", ours_words, self._device_words(there, self._found_members)
         elif row.fstype == there.fstype:
             yield from self._superblock(wanted.view, found.view, row, there, otherwise)
         yield from self._sharing(row, there, from_known=wanted.view.asked is None and found.view.asked is None)
@@ -180,11 +177,8 @@ class MountDifferences:
             ("propagate_from", row.propagate_from, there.propagate_from),
         ):
             if (from_known or prop != "propagate_from") and not self._groups.same(number, other):
-                yield (
-                    prop,
-                    self._group_words(number, row, self._wanted_members, wanted=True),
-                    self._group_words(other, there, self._found_members, wanted=False),
-                )
+                ours = self._group_words(number, row, self._wanted_members, wanted=True)
+                yield prop, ours, self._group_words(other, there, self._found_members, wanted=False)
 
     def _group_words(self, number: int, row: MountRow, members: _Members, *, wanted: bool) -> str:
         """`data, with /a, /b`: what it is called, and who else is in it."""
@@ -199,12 +193,12 @@ class MountDifferences:
         if not name:
             name = f"{number - HOST_GROUPS} of the host" if number >= HOST_GROUPS else "a new one"
         if number != row.peer_group:
-            return name + _others("of", members.of_group(number), row)
-        return name + (_others("with", members.of_group(number), row) or ", alone")
+            return name + _others("of", members.of(number), row)
+        return name + (_others("with", members.of(number), row) or ", alone")
 
     def _device_words(self, row: MountRow, members: _Members) -> str:
         called = "that of all masks" if row.device == f"={MASKS}" else row.device.removeprefix("=")
-        return called + _others("with", members.of_device(row.device), row)
+        return called + _others("with", members.of(row.device), row)
 
 
 class _Space:
@@ -244,26 +238,15 @@ class _Members:
 
     def __init__(self, spaces: Iterator[_Space]) -> None:
         self._spaces = list(spaces)
-        self._groups: dict[int, list[tuple[str, MountRow]]] | None = None
-        self._devices: dict[str, list[tuple[str, MountRow]]] | None = None
+        self._known: dict[int | str, list[tuple[str, MountRow]]] = {}
 
-    def of_group(self, number: int) -> list[tuple[str, MountRow]]:
-        if self._groups is None:
-            self._groups = {}
-            for prefix, row in self._rows():
-                if row.peer_group:
-                    self._groups.setdefault(row.peer_group, []).append((prefix, row))
-        return self._groups.get(number, [])
-
-    def of_device(self, device: str) -> list[tuple[str, MountRow]]:
-        if self._devices is None:
-            self._devices = {}
-            for prefix, row in self._rows():
-                self._devices.setdefault(row.device, []).append((prefix, row))
-        return self._devices.get(device, [])
-
-    def _rows(self) -> Iterator[tuple[str, MountRow]]:
-        return ((space.prefix, row) for space in self._spaces for row in space.view.table.rows)
+    def of(self, group_or_device: int | str) -> list[tuple[str, MountRow]]:
+        if not self._known:
+            for space in self._spaces:
+                for row in space.view.table.rows:
+                    for one in (row.peer_group, row.device):
+                        self._known.setdefault(one, []).append((space.prefix, row))
+        return self._known.get(group_or_device, [])
 
 
 class _Anchors:

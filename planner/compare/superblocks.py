@@ -10,17 +10,7 @@ against what is asked, in the forms that are known.
 from __future__ import annotations
 
 from mountplan.planner.compare.view import View
-from mountplan.planner.tables.options import (
-    differing_asked,
-    differing_options,
-    differing_since,
-    dropped,
-    has_as_written,
-    is_shown,
-    opposites,
-    other_forms,
-    unlike_shown,
-)
+from mountplan.planner.tables import options
 from mountplan.planner.tables.table import MountRow
 
 TYPE_CHECKING = False
@@ -38,24 +28,25 @@ def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> 
         return [], []
     granted = found.granted.get(there.device)
     if granted is not None:
-        differences = differing_since(*granted[:2], shown, granted.defaults)
+        differences = options.differing_since(*granted[:2], shown, granted.defaults)
         if asked != granted.asked:
             since = {name: now for name, _, now in differences}
-            wished = differing_asked(row.fstype, asked, granted.asked)
+            wished = options.differing_asked(row.fstype, asked, granted.asked)
             differences = [one for one in differences if one[0] not in {name for name, _, _ in wished}]
             differences = [(name, wish, since.get(name, was)) for name, wish, was in wished] + differences
             fulfilled = {
                 name
                 for name, value in asked
-                if has_as_written(name, value, shown) or (name in since and is_shown(row.fstype, name, value, shown))
+                if options.has_as_written(name, value, shown)
+                or (name in since and options.is_shown(row.fstype, name, value, shown))
             }
             differences = [one for one in differences if one[0] not in fulfilled]
     elif wanted.present is None:
-        differences = differing_options(row.fstype, asked, shown)
-        return differences, dropped(row.fstype, asked, shown)
+        differences = options.differing_options(row.fstype, asked, shown)
+        return differences, options.dropped(row.fstype, asked, shown)
     elif row.device in wanted.present:
-        differences = unlike_shown(row.fstype, asked, shown)
+        differences = options.unlike_shown(row.fstype, asked, shown)
     else:
-        differences = differing_since(asked, "", shown) + opposites(row.fstype, asked, shown)
+        differences = options.differing_since(asked, "", shown) + options.opposites(row.fstype, asked, shown)
     told = {name for name, _, _ in differences}
-    return differences, [one for one in other_forms(row.fstype, asked, shown) if one[0] not in told]
+    return differences, [one for one in options.other_forms(row.fstype, asked, shown) if one[0] not in told]

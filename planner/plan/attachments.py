@@ -78,10 +78,8 @@ def _problem(one: Attachment, read_only: bool, count: int) -> tuple[str, str]:
     if one.here:
         return f"it is mounted already ({one})", _take_part(one, read_only)
     if not one.writable:
-        return (
-            f"it is attached read-only already ({one}), and this mount would write to it",
-            "write options = { ro = true }, or let it go there first",
-        )
+        what = f"it is attached read-only already ({one}), and this mount would write to it"
+        return what, "write options = { ro = true }, or let it go there first"
     if not one.whole:
         return f"a part of it is attached for writing already ({one})", "let it go there first: losetup -d, or umount"
     if read_only and one.state == "rw":
@@ -211,10 +209,8 @@ def _device_in_use(one: Attachment | None, step: MakeFilesystem) -> tuple[str, s
     if read_only and one.state == "rw":
         return _written(one)
     if not read_only and one.state == "ro" and not of(step.fstype).read_only:
-        return (
-            f"it is mounted with ro already ({one}), and this mount would write to it",
-            "write options = { ro = true }, or unmount it there",
-        )
+        what = f"it is mounted with ro already ({one}), and this mount would write to it"
+        return what, "write options = { ro = true }, or unmount it there"
     return other_options(one, step.fstype, step.options)
 
 
@@ -226,7 +222,5 @@ def other_options(one: Attachment, fstype: str, asked: Pairs) -> tuple[str, str]
     if not unproven:
         return "", ""
     words = ", ".join(f"{name} = {value}" if isinstance(value, str) else name for name, value in unproven)
-    return (
-        f"it is mounted already ({one}) with the options {one.options}, and does not show these: {words}",
-        "leave them out, since all mounts of it have the same ones, or unmount it there",
-    )
+    what = f"it is mounted already ({one}) with the options {one.options}, and does not show these: {words}"
+    return what, "leave them out, since all mounts of it have the same ones, or unmount it there"

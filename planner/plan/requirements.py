@@ -16,11 +16,8 @@ def find_requirements(topology: Topology) -> tuple[Requirement, ...]:
     def need(feature: str, what: str, reason: str) -> None:
         found.setdefault(feature, Requirement(feature, what, reason))
 
-    need(
-        "mount_namespace",
-        "a mount namespace of its own (CAP_SYS_ADMIN, or a user namespace)",
-        "everything is built in it",
-    )
+    what = "a mount namespace of its own (CAP_SYS_ADMIN, or a user namespace)"
+    need("mount_namespace", what, "everything is built in it")
     need("new_mount_api", "open_tree, move_mount, fsopen and mount_setattr (Linux 5.12)", "mounts are made detached")
     mounts = [mount for namespace in topology.namespaces for mount in namespace.mounts]
     for group in topology.groups:

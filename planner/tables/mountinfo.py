@@ -136,20 +136,9 @@ def _rows(lines: list[str], first: int) -> list[MountRow]:
             if "\\" in head:
                 root, mountpoint = unescape(root), unescape(mountpoint)
             fields = (
-                int(mount_id),
-                int(parent_id),
-                device,
-                root,
-                mountpoint,
-                intern(attributes),
-                peer_group,
-                master,
-                propagate_from,
-                unbindable,
-                fstype,
-                source,
-                options,
-            )
+                int(mount_id), int(parent_id), device, root, mountpoint, intern(attributes), peer_group, master,
+                propagate_from, unbindable, fstype, source, options,
+            )  # fmt: skip
             append(new_row(MountRow, fields))
     except ValueError as error:
         raise TableError(f"line {number}: not a line of mountinfo ({error}): {lines[number - first]!r}") from None
