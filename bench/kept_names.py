@@ -1,4 +1,4 @@
-"""What the commands cost that look at what stands: whole commands, beside the mounts that they have to read.
+"""What the commands cost that look at what stands: whole commands, beside a C program that reads what they have to.
 
     python bench/kept_names.py [--mounts N] [--names N] [--rounds N]      (as root)
 
@@ -59,8 +59,12 @@ def look(folder: Path, mounts: int, names: int, rounds: int) -> None:
 
     run(*keep, "large", str(large))
     run(*keep, "plain", str(plain))
+    reader = str(folder / "tables")
+    source = Path(__file__).with_name("tables.c")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-o", reader, source], check=True)
     todo = {
         "python": [commands.python, "-I", "-S", "-c", "pass"],
+        f"in C: go in and read {mounts:,} mounts, twice": [reader, "/run/mountplan/large/mnt"],
         f"show, {mounts:,} mounts": commands.mountplan("show", "large"),
         f"verify, {mounts:,} mounts": commands.mountplan("verify", str(large), "large"),
         f"verify, {mounts:,} mounts, plan kept": commands.mountplan("verify", str(plain), "plain"),
@@ -69,9 +73,16 @@ def look(folder: Path, mounts: int, names: int, rounds: int) -> None:
         f"plan --live, 10 of {mounts:,} mounts less": commands.mountplan("plan", str(changed), "--live", "large"),
     }
     report(todo, commands, rounds)
-    for number in range(names - 1):
+    run("rm", "large", "plain")
+    for number in range(names):
         run(*keep, f"small{number}", str(small))
-    report({"python": todo["python"], f"ls, {names} names": commands.mountplan("ls")}, commands, rounds)
+    files = [str(one) for one in Path("/run/mountplan").glob("*/mnt")]
+    todo = {
+        "python": todo["python"],
+        f"in C: go into {len(files)} and read 2 mounts in each, twice": [reader, *files],
+        f"ls, {names} names": commands.mountplan("ls"),
+    }
+    report(todo, commands, rounds)
 
 
 def report(todo: dict[str, list[str]], commands: Commands, rounds: int) -> None:
@@ -79,7 +90,7 @@ def report(todo: dict[str, list[str]], commands: Commands, rounds: int) -> None:
     for title, found in costs.items():
         if title != "python":
             cpu = median(one.cpu for one in found)
-            print(f"| {title} | {cpu:.0f} | {ratio(costs, title, 'python'):.1f} |", flush=True)
+            print(f"| {title} | {cpu:.1f} | {ratio(costs, title, 'python'):.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -302,14 +302,14 @@ class Unreadable(NamedTuple):
 
 def kept() -> tuple[Standing, ...]:
     """All that is kept, by name, each looked at; but for what cannot be read. What a crash has left is gone then."""
+    kept_changes.tidy()
     return tuple(one for one in listed() if isinstance(one, Standing))
 
 
 def listed() -> tuple[Standing | Unreadable, ...]:
-    """As kept(), with what cannot be read as well."""
+    """As kept(), with what cannot be read as well, and with what a crash has left."""
     from mountplan.applier.observe.table_reader import TableReader
 
-    kept_changes.tidy()
     found: list[Standing | Unreadable] = []
     with TableReader() as reader:
         for name in keeping.names():
