@@ -3,8 +3,8 @@
     python bench/growth.py [--small N] [--large N]      (as root)
 
 CPU time; each tree is walked in a process of its own, and the median of three counts. An exponent is the logarithm of
-how much longer the large tree takes, to the base of how much larger it is. Odd shapes are planned, proven and
-predicted, and no more: what the kernel makes of them is in tests/kernel.
+how much longer the large tree takes, to the base of how much larger it is. Odd shapes are planned, proven,
+predicted and tried in the model, and no more: what the kernel makes of them is in tests/kernel.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from mountplan.applier.build.execute import execute, load_what_is_needed
 from mountplan.applier.observe.facts import LiveHost
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.report import Reporter
+from mountplan.planner.ask.foresight import foresee
 from mountplan.planner.compare.compare import compare, group_names
 from mountplan.planner.plan.graph import find_order
 from mountplan.planner.plan.planfile import dump_plan, parse_plan
@@ -123,6 +124,7 @@ def walk(data: bytes, *, build: bool) -> dict[str, float]:
     saved = timed("read the plan", parse_plan, text, "plan.json")
     timed("prove the plan", prove, saved, "plan.json")
     predictions = timed("predict", predict, saved, before)
+    timed("foresee", foresee, saved, before, 1 << 30)
     if build:
         kernel = LinuxKernel()
         load_what_is_needed(saved.steps)

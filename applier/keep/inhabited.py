@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from mountplan.applier.keep import kept
 from mountplan.applier.observe.inspect import ages
@@ -75,18 +75,28 @@ def _locks_of_process(pid: int) -> SeenLocks:
 
 
 def of_kept(
-    name: str, *, aged: bool = False, locked: bool = False, reader: TableReader | None = None
+    name: str,
+    *,
+    aged: bool = False,
+    locked: bool = False,
+    reader: TableReader | None = None,
+    known: Set[int] = frozenset(),
 ) -> tuple[Inhabited, ...]:
-    """The namespaces that are kept under a name, each from the root of its tree. Raises NotKept or TableError."""
+    """The namespaces that are kept under a name, each from the root of its tree, but for those with `known` numbers.
+    Raises NotKept or TableError.
+    """
     found = []
     subjects = kept.subjects(name)
     try:
         for subject in subjects:
+            inode = os.fstat(subject.fd).st_ino
+            if inode in known:
+                continue
             table, _ = without_base(subject.read(reader).table)
-            known = ages(subject.fd) if aged else {}
+            age = ages(subject.fd) if aged else {}
             locks = seen_locks(subject) if locked else None
             label = subject.label if subject.label != HOST else f"name:{HOST}"
-            found.append(Inhabited(label, os.fstat(subject.fd).st_ino, table, known, locks))
+            found.append(Inhabited(label, inode, table, age, locks))
     finally:
         for subject in subjects:
             subject.close()
@@ -100,10 +110,9 @@ def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) 
     descriptors or memory than there are: that says nothing of a namespace.
     """
     known = set(known)
-    for one in _of_all_kept(aged, locked):
-        if one.inode not in known:
-            known.add(one.inode)
-            yield one
+    for one in _of_all_kept(known, aged, locked):
+        known.add(one.inode)
+        yield one
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
         inode = _namespace(pid)
         if not inode or inode in known:
@@ -117,11 +126,11 @@ def everyone_else(known: set[int], *, aged: bool = False, locked: bool = False) 
             known.discard(inode)
 
 
-def _of_all_kept(aged: bool, locked: bool) -> Iterator[Inhabited]:
+def _of_all_kept(known: Set[int], aged: bool, locked: bool) -> Iterator[Inhabited]:
     with TableReader() as reader:
         for name in _kept_names():
             try:
-                yield from of_kept(name, aged=aged, locked=locked, reader=reader)
+                yield from of_kept(name, aged=aged, locked=locked, reader=reader, known=known)
             except ChildKilled:
                 raise
             except (MountplanError, OSError) as error:

@@ -15,6 +15,7 @@ import pytest
 from mountplan import api, keeping
 from mountplan.applier.keep import attached, kept_changes
 from mountplan.applier.keep import kept as names
+from mountplan.applier.keep.inhabited import everyone_else
 from mountplan.applier.observe.table_reader import TableReader
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.inside import ChildKilled
@@ -512,6 +513,24 @@ def test_a_look_at_all_names_takes_one_process_for_each_owner_in_turn(
     assert {"healthy"} == {health for _, health, _ in found}
     assert [found[0][2]] * 3 == [mounts for _, _, mounts in found[:3]]
     assert 4 == processes, "abc, d, e, f"
+
+
+def test_of_all_namespaces_those_that_are_known_are_not_read(in_host: InHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks has read them: for one of many mounts that takes as long as planning."""
+    read, asked = TableReader.read, []
+
+    def counted(*words: Any) -> Any:
+        asked.append(words)
+        return read(*words)
+
+    def script() -> tuple[list[str], int]:
+        known = {keeping.keep(plan_of(SPEC), name).kept.mounts[0].inode for name in ("a", "c")}
+        keeping.keep(plan_of(SPEC), "b")
+        monkeypatch.setattr(TableReader, "read", counted)
+        found = [one.name for one in everyone_else(known)]
+        return [name for name in found if name in ("a", "b", "c")], len(asked)
+
+    assert (["b"], 2) == in_host(on_run(script), identity="root")
 
 
 def test_a_table_is_read_again_after_the_process_that_reads_was_killed(in_host: InHost) -> None:
