@@ -20,6 +20,7 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     """The script for one of SHELLS."""
     import shtab
 
+    _with_short_descriptions(parser)
     for command, action in _arguments(parser):
         if action.metavar in _FILE:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
@@ -37,6 +38,14 @@ def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
     return {}
+
+
+def _with_short_descriptions(parser: argparse.ArgumentParser) -> None:
+    """A shell shows one line of each command: that of --help, not the first of several."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action._choices_actions:
+                action.choices[one.dest].description = one.help
 
 
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
