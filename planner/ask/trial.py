@@ -27,6 +27,7 @@ from mountplan.planner.plan.mountcount import Peak
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.inherited_tree import InheritedTree
 from mountplan.planner.tables.namespace_file import file_row
+from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import MountRow, MountTable
 
 # A host of which nothing is known: its root, private.
@@ -477,7 +478,7 @@ def namespace_file(world: World, identity: str) -> Place:
     superblock = next((one for one in world.superblocks if one.device == row.device), None)
     if superblock is None:
         superblock = world.superblock(row.fstype, device=row.device, complete=False)
-    mount = ModelMount(world.numbers.next_mount(), superblock.make(f"/{row.root}", directory=False), row.source)
+    mount = ModelMount(next(world.numbers.mounts), superblock.make(f"/{row.root}", directory=False), row.source)
     mount.attributes = parse_shown(row.attributes)
     return mount, mount.root
 
@@ -502,9 +503,7 @@ def _below_first_root(table: MountTable) -> MountTable:
     return MountTable(tuple(row for row in table.rows if row.mount_id in known))
 
 
-def new_superblock(
-    world: World, fstype: str, name: str, options: tuple[tuple[str, str | bool], ...] = ()
-) -> Superblock:
+def new_superblock(world: World, fstype: str, name: str, options: Pairs = ()) -> Superblock:
     """A filesystem of a plan's, with the device and the options that its predicted table has."""
     shown = ",".join(key if value is True else f"{key}={value}" for key, value in options if key != "ro")
     superblock = world.superblock(fstype, device=f"={name}", options=shown, complete=of(fstype).begins == "empty")

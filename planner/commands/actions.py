@@ -346,15 +346,9 @@ class Stage:
                     check_may_mount(process)
                     raise WouldRefuse(errno.EINVAL, f"{action.fstype} has no option {other}")
                 world.mount_new(
-                    process,
-                    action.fstype,
-                    action.source,
-                    action.target,
-                    attributes=action.attributes,
-                    options=action.options,
-                    read_only=action.read_only,
-                    superblock=self._superblock(process, action),
-                )
+                    process, action.fstype, action.source, action.target, attributes=action.attributes,
+                    options=action.options, read_only=action.read_only, superblock=self._superblock(process, action),
+                )  # fmt: skip
             case BindMount():
                 world.bind(process, action.source, action.target, recursive=action.recursive)
             case BindNamespaceFile():

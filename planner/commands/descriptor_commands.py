@@ -8,7 +8,6 @@ from there too. docs/propagation.md has the whole notation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from mountplan.planner.attributes import EXCLUSIVE, NAMES, Change, applied, change, contradiction
 from mountplan.planner.commands import actions as a
@@ -63,11 +62,9 @@ def close(calls: ScriptCalls, arguments: list[str]) -> int:
     return calls.all([a.CloseDescriptor(_descriptor("close", name)) for name in names], _FAILED)
 
 
-def _read(
-    name: str, arguments: list[str], options: Iterable[str], count: int | None
-) -> tuple[dict[str, str], list[str]]:
+def _read(name: str, arguments: list[str], options: list[str], count: int | None) -> tuple[dict[str, str], list[str]]:
     """The long options that are given, without their dashes, and so many paths."""
-    given, rest = read_options(name, arguments, "", list(options))
+    given, rest = read_options(name, arguments, "", options)
     if len(rest) != count if count is not None else not rest:
         are = {0: "is no path", 1: "is one path"}.get(len(rest), f"are {len(rest)} paths")
         raise Unusable(f"{name}: there {are}", USAGE[name])

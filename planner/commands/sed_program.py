@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mountplan.planner.commands.filter_lines import Filtered, as_ended, joined, lines_of, short_options
 from mountplan.planner.commands.posix_patterns import compiled, is_ambiguous
 
+_By = Callable[[re.Match[str]], str]  # what takes the place of what was found
 _SED_ADDRESS = re.compile(r"\s*(?:[0-9$]+|/(?:[^/\\]|\\.)*/)?\s*!?\s*")
 _SED = re.compile(r"(?:(?P<line>[0-9]+|\$)|/(?P<where>(?:[^/\\]|\\.)*)/)?\s*(?P<not>!)?\s*(?P<rest>.*)", re.DOTALL)
 
@@ -68,9 +69,7 @@ def sed(arguments: list[str], text: str) -> Filtered:
     return joined(found) if ends or shown < len(lines) else as_ended(found, text), 0
 
 
-def _substituted(
-    pattern: re.Pattern[str], by: Callable[[re.Match[str]], str], line: str, count: int
-) -> tuple[str, int]:
+def _substituted(pattern: re.Pattern[str], by: _By, line: str, count: int) -> tuple[str, int]:
     """As Pattern.subn, but what is empty is not found right behind what was found, as sed(1) has it."""
     found, end, changes = "", 0, 0
     for match in pattern.finditer(line):
@@ -104,9 +103,7 @@ def _sed_commands(program: str) -> list[str]:
     return [piece for piece in [*found, current] if piece.strip()]
 
 
-def _substitution(
-    command: str, *, extended: bool
-) -> tuple[re.Pattern[str], Callable[[re.Match[str]], str], int, bool] | None:
+def _substitution(command: str, *, extended: bool) -> tuple[re.Pattern[str], _By, int, bool] | None:
     mark = re.escape(command[1:2])
     match = re.fullmatch(
         rf"s{mark}((?:[^{mark}\\]|\\.)*){mark}((?:[^{mark}\\]|\\.)*){mark}([gpiI]*)", command, re.DOTALL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getopt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from mountplan.planner.model.peers import KINDS, Kind
 from mountplan.planner.record import NamedTuple
@@ -106,9 +106,7 @@ def read_umount(arguments: list[str]) -> UmountWords:
          "internal-only", "all", "all-targets", "read-only", "types=", "test-opts=", "namespace=", "fake"],
     )  # fmt: skip
     given = dict(options)
-    for name in ("-O", "--test-opts", "-N", "--namespace"):
-        if name in given:
-            raise Unusable(f"umount: {name} is not followed", "name what is to be unmounted")
+    _refuse("umount", given, ("-O", "--test-opts", "-N", "--namespace"), "name what is to be unmounted")
     every = bool(given.keys() & {"-a", "--all"})
     types = given.get("-t", given.get("--types", ""))
     if types and not every:
@@ -140,16 +138,12 @@ def read_unshare(arguments: list[str]) -> UnshareWords:
         permute=False,
     )  # fmt: skip
     given = dict(options)
-    users = ("-U", "--user", "-r", "--map-root-user", "-c", "--map-current-user", "--map-user", "--map-group",
-             "--map-users", "--map-groups", "--map-auto")  # fmt: skip
-    for kind in ("user", "pid", "time"):
-        if given.get(f"--{kind}"):
-            raise Unusable(f"unshare: --{kind}=FILE is not followed", "leave the file out")
+    users = ("-U", "--user", "-r", "--map-root-user", "-c", "--map-current-user")
+    _refuse_files("unshare", given, "leave the file out")
     files = tuple((kind, given[option]) for option, kind in _KINDS.items() if given.get(option))
     mapped = bool(given.keys() & {"-r", "--map-root-user", "-c", "--map-current-user"})
-    for name in ("--map-user", "--map-group", "--map-users", "--map-groups", "--map-auto"):
-        if name in given:
-            raise Unusable(f"unshare: {name} is not followed", "map root: -r")
+    maps = ("--map-user", "--map-group", "--map-users", "--map-groups", "--map-auto")
+    _refuse("unshare", given, maps, "map root: -r")
     _check_root("unshare", given)
     word = given.get("--propagation", "private")
     if word not in ("private", "shared", "slave", "unchanged"):
@@ -182,6 +176,19 @@ def _files_apart(arguments: list[str]) -> list[str]:
     return words
 
 
+def _refuse(program: str, given: Mapping[str, str], names: Iterable[str], remedy: str) -> None:
+    for name in names:
+        if name in given:
+            raise Unusable(f"{program}: {name} is not followed", remedy)
+
+
+def _refuse_files(program: str, given: Mapping[str, str], remedy: str) -> None:
+    """Of namespaces whose files make a difference to more than mounts."""
+    for name in ("--user", "--pid", "--time"):
+        if given.get(name):
+            raise Unusable(f"{program}: {name}=FILE is not followed", remedy)
+
+
 def _check_root(program: str, given: Mapping[str, str]) -> None:
     for name in ("-S", "--setuid", "-G", "--setgid"):
         if given.get(name, "0") != "0":
@@ -202,9 +209,7 @@ def read_nsenter(arguments: list[str]) -> EnterWords:
     given = dict(options)
     target = given.get("-t", given.get("--target", ""))
     everything = bool(given.keys() & {"-a", "--all"})
-    for name in ("--user", "--pid", "--time"):
-        if given.get(name):
-            raise Unusable(f"nsenter: {name}=FILE is not followed", "name a process: -t PID")
+    _refuse_files("nsenter", given, "name a process: -t PID")
     files = tuple((_KINDS[name], value) for name, value in options if value and name in _KINDS)
     mount = not given.get("--mount") and (everything or bool(given.keys() & {"-m", "--mount"}))
     if not (target and mount) and (mount or not files):

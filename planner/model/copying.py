@@ -20,13 +20,13 @@ def clone_mount(
     instead, if that has a group; with `shared` it gets a group of its own where it would have none
     (sharedsubtree.rst, 5b, "bind semantics").
     """
-    mount = ModelMount(numbers.next_mount(), root, old.source)
+    mount = ModelMount(next(numbers.mounts), root, old.source)
     mount.attributes = old.attributes
     mount.frozen = old.frozen
     mount.unbindable = old.unbindable and rules.unbindable_is_copied
     mount.group = 0 if slave else old.group
     if shared and not mount.group:
-        mount.group = numbers.next_group()
+        mount.group = next(numbers.groups)
     if mount.group:
         set_shared(mount)
     if mount.is_peer_of(old):

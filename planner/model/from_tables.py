@@ -85,7 +85,7 @@ class _Builder:
             superblock.read_only = state == "ro"
             self.superblocks[row.device] = superblock
             self.world.superblocks.append(superblock)
-        mount = ModelMount(self.world.numbers.next_mount(), self._root(superblock, row.root), row.source)
+        mount = ModelMount(next(self.world.numbers.mounts), self._root(superblock, row.root), row.source)
         mount.attributes = parse_shown(row.attributes)
         mount.unbindable = row.unbindable
         if row.peer_group:
@@ -108,7 +108,7 @@ class _Builder:
 
     def _group(self, number: int) -> int:
         if number not in self.groups:
-            self.groups[number] = self.world.numbers.next_group()
+            self.groups[number] = next(self.world.numbers.groups)
         return self.groups[number]
 
     def _mountpoint(self, row: MountRow, parent_row: MountRow, parent: ModelMount) -> ModelNode:
@@ -158,7 +158,7 @@ class _Builder:
         outside, bottom = first_namespace(OUTSIDE, self.world.initial_user, self.world.numbers)
         self.world.namespaces.append(outside)
         for group, (slave, _) in missing.items():
-            mount = ModelMount(self.world.numbers.next_mount(), slave.superblock.root, slave.source)
+            mount = ModelMount(next(self.world.numbers.mounts), slave.superblock.root, slave.source)
             mount.attributes = slave.attributes
             mount.group = group
             mount.shared = True

@@ -14,7 +14,7 @@ def first_namespace(name: str, owner: UserNamespace, numbers: Numbers) -> tuple[
 
     As on a real machine the root that processes see hangs on that one, so that pivot_root can be made.
     """
-    bottom = ModelMount(numbers.next_mount(), Superblock("rootfs", "rootfs").root, "rootfs")
+    bottom = ModelMount(next(numbers.mounts), Superblock("rootfs", "rootfs").root, "rootfs")
     bottom.attributes = RDONLY | STRICTATIME
     namespace = ModelNamespace(name, owner)
     namespace.root = bottom

@@ -8,6 +8,7 @@ order decides which mount becomes whose master, and which copy is made first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import ClassVar
 
 
@@ -362,19 +363,8 @@ class Numbers:
     """What is handed out once in a World: ids of mounts and of peer groups. Both only grow (mount ids as
     statmount(2)'s unique ones do; group ids are equal to the kernel's up to renaming only)."""
 
-    __slots__ = ("group", "mount")
-
     def __init__(self) -> None:
-        self.mount = 0
-        self.group = 0
-
-    def next_mount(self) -> int:
-        self.mount += 1
-        return self.mount
-
-    def next_group(self) -> int:
-        self.group += 1
-        return self.group
+        self.mounts, self.groups = count(1), count(1)
 
 
 def attach(mount: ModelMount, parent: ModelMount, mountpoint: ModelNode) -> None:

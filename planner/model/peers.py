@@ -90,7 +90,7 @@ def invent_groups(mounts: Iterable[ModelMount], numbers: Numbers) -> None:
     """Give a group of its own to each mount that has none (invent_group_ids)."""
     for mount in mounts:
         if not mount.group:
-            mount.group = numbers.next_group()
+            mount.group = next(numbers.groups)
 
 
 def forget_invented_groups(mounts: Iterable[ModelMount]) -> None:

@@ -76,20 +76,11 @@ def _row(mount: ModelMount, path: str, namespace: ModelNamespace, root: Place) -
     master_group = mount.master.group if mount.master is not None else 0
     dominating = dominating_group(mount, namespace, root)
     return MountRow(
-        mount.number,
-        mount.parent.number if mount.parent is not None else mount.number,
-        superblock.device,
-        mount.root.shown(),
-        path or "/",
-        show(mount.attributes),
-        mount.group,
-        master_group,
-        dominating if dominating != master_group else 0,
-        mount.unbindable,
-        superblock.fstype,
-        mount.source,
+        mount.number, mount.parent.number if mount.parent is not None else mount.number, superblock.device,
+        mount.root.shown(), path or "/", show(mount.attributes), mount.group, master_group,
+        dominating if dominating != master_group else 0, mount.unbindable, superblock.fstype, mount.source,
         superblock.shown_options(),
-    )
+    )  # fmt: skip
 
 
 def _where(mount: ModelMount, root: Place, known: dict[ModelMount, str | None]) -> None:

@@ -183,7 +183,7 @@ class World:
         """mount --bind of /proc/PID/ns/KIND, where PID is `other`. EINVAL if its mount namespace is no younger."""
         place = walk(process, target)
         check_may_mount(process)
-        file = self.files.place(kind, other.namespace, self._nsfs, self.numbers.next_mount())
+        file = self.files.place(kind, other.namespace, self._nsfs, next(self.numbers.mounts))
         return self._bind(process, file, place, False)
 
     def move(self, process: Process, source: str, target: str) -> None:
@@ -535,7 +535,7 @@ class World:
         return walk(process, where, directory=directory)
 
     def _new_mount(self, superblock: Superblock, source: str, attributes: int) -> ModelMount:
-        mount = ModelMount(self.numbers.next_mount(), superblock.root, source)
+        mount = ModelMount(next(self.numbers.mounts), superblock.root, source)
         mount.attributes = attributes
         return mount
 

@@ -161,17 +161,9 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
     ask_for_options(draft, options, context)
     image = find_image(draft, fstype, options, context) if spec.image is not None else ImagePart()
     contents = _find_contents(draft, spec.contents, context) if spec.contents is not None else ""
-    fixed = ResolvedFilesystem(
-        name=name,
-        fstype=fstype,
-        inside="opaque" if spec.image is not None or contents else inside,
-        origin=key,
-        source=source,
-        options=options,
-        image=image,
-        contents=contents,
-        seal=inside == "own" and ("ro", True) in options,
-    )
+    seal = inside == "own" and ("ro", True) in options
+    inside = "opaque" if spec.image is not None or contents else inside
+    fixed = ResolvedFilesystem(name, fstype, inside, key, source, options, image, contents, seal=seal)
     pool = same_pool(fixed, context)
     filesystem = pool or FilesystemDraft(fixed)
     context.filesystems.setdefault(filesystem.fixed.name, filesystem)

@@ -7,9 +7,7 @@ from mountplan.planner.language.fstab_words import DEVICE_TAGS, instead_of_optio
 from mountplan.planner.language.values import octal_meant, shown
 from mountplan.planner.resolve.draft import Context, Draft
 from mountplan.planner.tables.layerpath import OF_LAYERS
-from mountplan.planner.tables.options import OCTAL, lower_and_data, value_meant
-
-Options = tuple[tuple[str, str | bool], ...]
+from mountplan.planner.tables.options import OCTAL, Pairs, lower_and_data, value_meant
 
 _KNOWN = sorted(row.name for row in fstypes.ROWS)
 # The keys of a mount that say what options of an overlay say.
@@ -63,7 +61,7 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
             wrong(key, f"{shown(source)} is a {found.kind}, no block device", "name a block device")
 
 
-def options_of(draft: Draft, context: Context) -> Options:
+def options_of(draft: Draft, context: Context) -> Pairs:
     """The options of a filesystem one by one, as the kernel takes them, without those that are mistakes."""
     pairs: list[tuple[str, str | bool]] = []
     key, wrong = f"{draft.key}.options.", context.mistakes.add
@@ -101,7 +99,7 @@ def _field_meant(name: str, value: object) -> str:
     return f"{_FIELDS[name]} = {words}" + (f" and data_layers = [{', '.join(map(shown, data))}]" if data else "")
 
 
-def ask_for_options(draft: Draft, options: Options, context: Context) -> None:
+def ask_for_options(draft: Draft, options: Pairs, context: Context) -> None:
     """Tell each that the kernel says this type does not take, or that it is known to take for nothing."""
     fstype = draft.spec.type or ""
     key, wrong = f"{draft.key}.options.", context.mistakes.add

@@ -65,18 +65,17 @@ class _Condition:
         return Unknown(what, f"say it: --answer '{whole}=' if it does, --fails '{whole}' if not")
 
     def either(self) -> bool:
-        value = self.both()
-        while self.words and self.words[0] in ("-o", "||"):
-            self.words.pop(0)
-            value = self.both() or value
-        return value
+        return any(self._joined(self.both, ("-o", "||")))
 
     def both(self) -> bool:
-        value = self.single()
-        while self.words and self.words[0] in ("-a", "&&"):
+        return all(self._joined(self.single, ("-a", "&&")))
+
+    def _joined(self, part: Callable[[], bool], signs: tuple[str, str]) -> list[bool]:
+        values = [part()]
+        while self.words and self.words[0] in signs:
             self.words.pop(0)
-            value = self.single() and value
-        return value
+            values.append(part())
+        return values
 
     def single(self) -> bool:
         if not self.words:
