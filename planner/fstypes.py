@@ -88,6 +88,11 @@ class FilesystemType(NamedTuple):
         return self.instances not in ("mount", "unknown", "hierarchy")
 
     @property
+    def has_own_options(self) -> bool:
+        """False if a new mount shows a superblock that others have as well, whichever of them made it."""
+        return self.instances in ("mount", "unknown")
+
+    @property
     def may_be_tried(self) -> bool:
         """True if one can be mounted without options and thrown away, with nothing left of it anywhere.
 

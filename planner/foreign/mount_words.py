@@ -103,7 +103,7 @@ def filesystem_options(fstype: str, words: SortedWords, *, is_new: bool = False)
             options[name] = one[-1]
     if "subvol" in options:  # the number is that of the path, or mount(2) refuses both
         options.pop("subvolid", None)
-    if "ro" in words.attributes and (is_new or not of(fstype).is_shared):
+    if "ro" in words.attributes and (is_new or of(fstype).has_own_options):
         options = {"ro": True} | options
     return options
 

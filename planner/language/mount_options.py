@@ -58,7 +58,7 @@ def settled(
     if twice:
         raise Unfit(f"{twice[0]} is in mount_options and in options", "write it in one of them")
     pairs = dict(wanted.options)
-    if "ro" in wanted.attributes and fstype is not None and not of(fstype).is_shared:
+    if "ro" in wanted.attributes and fstype is not None and of(fstype).has_own_options:
         pairs.setdefault("ro", True)
     words = [*wanted.attributes, *(one for one in attributes if one not in wanted.attributes)]
     return {"attributes": words, "options": {**options, **pairs}, "mount_options": None}

@@ -27,6 +27,7 @@ from mountplan.planner.tables.options import Pairs
 from mountplan.planner.tables.table import UNTOLD
 
 _OF_NAMESPACES = regex(r"/proc/[a-z0-9-]+/ns/(?!mnt)[a-z_]+")
+_READ_ONLY = 'write attributes = ["ro"]'
 # What says something about a mount in the tree, and nothing about the filesystem behind it.
 _OF_PLACED = ("parent", "create", "peer_group", "master", "unbindable", "mask", "readonly")
 # What a bind takes as it finds it.
@@ -217,7 +218,7 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
             what = f"{shared}: {asked} would be set on that, and what it has now is not known: none is mounted here"
         else:
             what = f"{shared}, which has {there}: {asked} would be set for all who show it"
-        remedy = 'write attributes = ["ro"]' if name == "ro" else "leave it out"
+        remedy = _READ_ONLY if name == "ro" else "leave it out"
         if kind.instances == "machine":
             remedy += ", or give it to the host's first: mount -o remount"
         else:
@@ -229,8 +230,13 @@ def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
     """A cgroup hierarchy (v1) that the machine does not have yet takes its controllers from all processes."""
     asked = instances.hierarchy_of(name if value is True else f"{name}={value}" for name, value in options)
     rows = context.host.table.rows
-    there = [instances.hierarchy_of(row.options.split(",")) for row in rows if row.fstype == "cgroup"]
+    shown_of = {row.options: instances.hierarchy_of(row.options.split(",")) for row in rows if row.fstype == "cgroup"}
+    there = list(shown_of.values())
     if asked in there:
+        has = next(text for text, made_of in shown_of.items() if made_of == asked)
+        for name, _ in instances.unlike("cgroup", options, has):
+            what = f"the machine's hierarchy has {has}, and the kernel passes over {name} in another mount of it"
+            context.mistakes.add(f"{draft.key}.options.{name}", what, _READ_ONLY if name == "ro" else "leave it out")
         return
     made_of = ", ".join(sorted(asked)) or "all controllers"
     known = "; ".join(sorted(",".join(sorted(one)) for one in there if one)) or "none"

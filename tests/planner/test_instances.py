@@ -7,6 +7,7 @@ import pytest
 from mountplan import api
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.fstypes import ROWS, of
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.tables.instances import given_again, shown
 from tests.fakes import FakeHost, host_mount
 from tests.planner.mistakes import ROOT
@@ -112,6 +113,19 @@ def test_a_hierarchy_that_the_machine_does_not_have_is_refused(options: str, mad
     (mistake,) = mistakes("cgroup", options)
     assert f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them" in mistake[1]
     assert "(there are: cpu,cpuacct; name=systemd)" in mistake[2]
+
+
+@pytest.mark.parametrize("option", ["xattr", "clone_children", "ro"])
+def test_an_option_that_a_hierarchy_does_not_have_is_refused(option: str) -> None:
+    """The kernel takes it for another mount of that hierarchy, and passes over it."""
+    (mistake,) = mistakes("cgroup", f"cpu = true, cpuacct = true, {option} = true")
+    assert f"the kernel passes over {option} in another mount of it" in mistake[1]
+
+
+def test_pasted_options_of_a_hierarchy_are_read_only_for_the_mount_alone() -> None:
+    text = 'format = 1\n[[mount]]\ntarget = "/a"\ntype = "cgroup"\nmount_options = "ro,cpu"\n'
+    (read,) = parse_spec(text.encode()).mount
+    assert (["ro"], {"cpu": True}) == (read.attributes, read.options)
 
 
 def test_another_name_of_a_hierarchy_is_refused() -> None:
