@@ -77,13 +77,14 @@ def _shared(image: os.stat_result, part: Part, table: Callable[[], MountTable], 
         if decision.share is None:
             return "", -1
         path = decision.share.device
-        try:
-            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise KernelRefusal(error.errno or 0, f"open({path})") from None
+        device = _opened(path)
         # Now that it is open it does not free itself any more. It may have done so before, and be over another file.
-        one = _attachment(device, path, image, part)
-        if one is not None and one[:4] == decision.share[:4]:
+        one = _status(device)
+        if (
+            one is not None
+            and one.overlaps(_wanted(image, part))
+            and one.attachment(path, part)[:4] == decision.share[:4]
+        ):
             return path, device
         os.close(device)
 
@@ -102,20 +103,8 @@ def attached_to(image: os.stat_result, part: Part = WHOLE) -> tuple[Attachment, 
 
     Of a loop device that has no node in /dev, nothing can be known.
     """
-    found = []
-    for name in _bound_devices():
-        path = f"/dev/{name}"
-        try:
-            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno not in _UNKNOWN_DEVICE:
-                raise KernelRefusal(error.errno or 0, f"open({path})") from None
-            continue
-        with closing_fd(device):
-            one = _attachment(device, path, image, part)
-        if one is not None:
-            found.append(one)
-    return tuple(found)
+    wanted = _wanted(image, part)
+    return tuple(one.attachment(path, part) for path, one in _statuses() if one.overlaps(wanted))
 
 
 def _bound_devices() -> list[str]:
@@ -137,12 +126,7 @@ def beside(path: str) -> tuple[Attachment, ...]:
     own = _open_status(path)
     if own is None:
         return ()
-    found = []
-    for name in _bound_devices():
-        other = _open_status(f"/dev/{name}")
-        if other is not None and other.number != own.number and other.overlaps(own):
-            found.append(other.attachment(f"/dev/{name}"))
-    return tuple(found)
+    return tuple(one.attachment(at) for at, one in _statuses() if one.number != own.number and one.overlaps(own))
 
 
 class _Status(NamedTuple):
@@ -181,23 +165,33 @@ def _status(device: int) -> _Status | None:
 
 def _open_status(path: str) -> _Status | None:
     try:
-        device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno not in _UNKNOWN_DEVICE:
-            raise KernelRefusal(error.errno or 0, f"open({path})") from None
+        device = _opened(path)
+    except KernelRefusal as refusal:
+        if refusal.errno not in _UNKNOWN_DEVICE:
+            raise
         return None
     with closing_fd(device):
         return _status(device)
 
 
-def _attachment(device: int, path: str, image: os.stat_result, part: Part) -> Attachment | None:
-    """What an open loop device says of itself, if it is over any byte of this part of `image`."""
-    one = _status(device)
-    if one is None:
-        return None
+def _statuses() -> Iterator[tuple[str, _Status]]:
+    """What each loop device that has a file says of itself, and its path."""
+    for name in _bound_devices():
+        if (one := _open_status(f"/dev/{name}")) is not None:
+            yield f"/dev/{name}", one
+
+
+def _wanted(image: os.stat_result, part: Part) -> _Status:
+    """What a loop device would say that is over this part of `image`."""
     rdev = image.st_rdev if stat.S_ISBLK(image.st_mode) else 0
-    wanted = one._replace(file=(image.st_dev, image.st_ino), rdev=rdev, offset=part[0], size=part[1])
-    return one.attachment(path, part) if one.overlaps(wanted) else None
+    return _Status((image.st_dev, image.st_ino), rdev, *part, 0, 0)
+
+
+def _opened(path: str, flags: int = os.O_RDONLY) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelRefusal(error.errno or 0, f"open({path})") from None
 
 
 def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number: int) -> int:
@@ -221,22 +215,15 @@ def _claim(image: int, read_only: bool, table: Callable[[], MountTable], number:
 
 
 def _bound(backing: int, part: Part, read_only: bool) -> tuple[str, int]:
-    try:
-        control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise KernelRefusal(error.errno or 0, "open(/dev/loop-control)") from None
     flags = abi.LO_FLAGS_AUTOCLEAR | (abi.LO_FLAGS_READ_ONLY if read_only else 0)
     config = struct.pack(
         abi.LOOP_CONFIG, backing, 0, 0, 0, 0, *part, 0, 0, 0, flags, b"", b"", b"", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     )
-    with closing_fd(control):
+    with closing_fd(_opened("/dev/loop-control", os.O_RDWR)) as control:
         for _ in range(100):  # another process may take the free device before us
             number = fcntl.ioctl(control, abi.LOOP_CTL_GET_FREE)
             path = f"/dev/loop{number}"
-            try:
-                device = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
-            except OSError as error:
-                raise KernelRefusal(error.errno or 0, f"open({path})") from None
+            device = _opened(path, os.O_RDONLY if read_only else os.O_RDWR)
             try:
                 fcntl.ioctl(device, abi.LOOP_CONFIGURE, config)
                 return path, device

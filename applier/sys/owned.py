@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from mountplan.applier.sys import abi, chroot, syscalls
 from mountplan.applier.sys.closing import closing_fd
-from mountplan.applier.sys.userns import id_mapping, waiting_in
+from mountplan.applier.sys.userns import id_mapping, waiting_in, write_maps
 from mountplan.planner.names import IdLines
 
 
@@ -27,10 +27,7 @@ def user_namespace(uids: IdLines, gids: IdLines, within: int) -> int:
         def write() -> None:
             """The ids outside are those of the namespace that it is made in, so the maps are written from there."""
             _become_root_of(within)
-            for name, lines in (("uid_map", uids), ("gid_map", gids)):
-                fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-                os.write(fd, "".join(f"{a} {b} {count}\n" for a, b, count in lines).encode())
-                os.close(fd)
+            write_maps(pid, uids, gids)
 
         with waiting_in(write):
             pass

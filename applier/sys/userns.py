@@ -27,9 +27,13 @@ Rootless: TypeAlias = Literal["auto", "always", "never"]
 def id_mapping(uids: IdLines, gids: IdLines) -> int:
     """A descriptor of a user namespace with these maps: lines of (id on disk, id seen, count). Raises OSError."""
     with new_namespace() as pid:
-        for name, lines in (("uid_map", uids), ("gid_map", gids)):
-            _write(f"/proc/{pid}/{name}", "".join(f"{a} {b} {count}\n" for a, b, count in lines))
+        write_maps(pid, uids, gids)
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def write_maps(pid: int, uids: IdLines, gids: IdLines) -> None:
+    for name, lines in (("uid_map", uids), ("gid_map", gids)):
+        _write(f"/proc/{pid}/{name}", "".join(f"{a} {b} {count}\n" for a, b, count in lines))
 
 
 def new_namespace() -> AbstractContextManager[int]:
@@ -126,21 +130,18 @@ def map_ids(pid: int) -> str:
 
     uid, gid = os.geteuid(), os.getegid()
     uids, gids = subids.ranges_of(uid, subids.UIDS), subids.ranges_of(uid, subids.GIDS)
-    if not uids and not gids:
-        _map_one(f"/proc/{pid}", uid, gid)
-        return ""
-    if not uids or not gids:
-        lacking = subids.UIDS.ranges if gids else subids.GIDS.ranges
-        _map_one(f"/proc/{pid}", uid, gid)
-        return f"{lacking} has no range for this user"
-    # The groups first: what maps a single group of ours must still be able to give setgroups(2) up.
-    why = subids.map_ranges(pid, gid, gids, subids.GIDS)
-    if why:
-        _map_one(f"/proc/{pid}", uid, gid)
-        return why
-    why = subids.map_ranges(pid, uid, uids, subids.UIDS)
-    if why:
-        _map_one(f"/proc/{pid}", uid, None)
+    why = ""
+    if uids and gids:
+        # The groups first: what maps a single group of ours must still be able to give setgroups(2) up.
+        why = subids.map_ranges(pid, gid, gids, subids.GIDS)
+        if not why:
+            why = subids.map_ranges(pid, uid, uids, subids.UIDS)
+            if why:
+                _map_one(f"/proc/{pid}", uid, None)
+            return why
+    elif uids or gids:
+        why = f"{subids.GIDS.ranges if uids else subids.UIDS.ranges} has no range for this user"
+    _map_one(f"/proc/{pid}", uid, gid)
     return why
 
 
