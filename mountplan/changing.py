@@ -206,7 +206,7 @@ def _plan_of_what_stands(target: Target) -> Plan | None:
         plan, _ = check_and_plan(text.encode("utf-8", "surrogateescape"), target.standing.label)
     except MountplanError:
         return None
-    if plan is None:
+    if plan is None or plan.expected.left_out:
         return None
     found = preview(plan, target, Allowed())
     return None if found.changes or found.obstacles else plan
@@ -444,6 +444,7 @@ def _verify(
     and that may have been there before.
     """
     from mountplan.planner.change.granted_since import granted_since
+    from mountplan.planner.change.left_out import without_left_out
     from mountplan.planner.compare.compare import judge, machine_of, views_of
     from mountplan.planner.compare.own_store import without_absent_store
     from mountplan.planner.compare.view import View
@@ -461,8 +462,8 @@ def _verify(
     found = tuple(View(space.name, space.table, idmaps=space.idmaps, granted=since) for space in after.standing.spaces)
     around = Surroundings(tuple(table for _, table in after.standing.outside), after.standing.ages)
     judged = judge(wanted, found, machine_of(host), arrivals=True, surroundings=lambda: around)
-    if judged.drift or drift:
-        raise VerificationFailed(judged.drift or drift)
+    if drift := without_left_out(judged.drift, plan) or drift:
+        raise VerificationFailed(drift)
     return without_defaults(judged.notices)
 
 

@@ -206,8 +206,11 @@ class Arrangement:
     def _refuse_arrivals(self, site: ExaminedSite) -> None:
         for found in site.arrived:
             row = self.space.found.rows[found]
-            what = f"{row.mountpoint}: {row.fstype} has arrived there from elsewhere, on top of what is to be changed"
-            self.obstacles.append(ChangeObstacle("arrived", what, "unmount it where it was mounted"))
+            whence, remedy = "has arrived there from elsewhere", "unmount it where it was mounted"
+            if row.mountpoint in self.space.left_out:
+                whence, remedy = "stands there, which the spec leaves out", "unmount it first"
+            what = f"{row.mountpoint}: {row.fstype} {whence}, on top of what is to be changed"
+            self.obstacles.append(ChangeObstacle("arrived", what, remedy))
 
     # --- attaching
 

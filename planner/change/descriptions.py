@@ -47,7 +47,8 @@ class Descriptions:
             if site.afresh:
                 self._gone(found, site, "what it stands on goes")
             else:
-                self.asides.append(f"{row.mountpoint}: {row.fstype} {row.source} has arrived from elsewhere, and stays")
+                whence = "is left out of the spec" if row.mountpoint in space.left_out else "has arrived from elsewhere"
+                self.asides.append(f"{row.mountpoint}: {row.fstype} {row.source} {whence}, and stays")
         back = {inner.found: wanted for wanted, inner in site.inner.items()}
         swapped: set[int] = set()
         for number, wanted in enumerate(site.wanted):

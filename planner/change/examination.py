@@ -174,7 +174,7 @@ class Examination:
             if other in standing and other is not None:
                 site.inner[one] = yield self._mount(one, other)
         paired = {one.found for one in site.inner.values()}
-        while site.found and site.found[-1] not in paired and self._is_arrival(site.found[-1]):
+        while site.found and site.found[-1] not in paired and self._stays(site.found[-1]):
             site.arrived.insert(0, site.found.pop())
         kept = 0
         while kept < min(len(wanted), len(site.found)):
@@ -200,10 +200,13 @@ class Examination:
             site.mode = "rebuild"
         return site
 
-    def _is_arrival(self, found: int) -> bool:
+    def _stays(self, found: int) -> bool:
+        """Whether a mount that is not wanted has arrived from outside, or is one that the spec leaves out."""
         forest = self.space.found
         parent = forest.parents[found]
         row = forest.rows[found]
+        if row.mountpoint in self.space.left_out:
+            return True
         if parent < 0 or self._arrivals.whence(row, forest.rows[parent]) != "elsewhere":
             return False
         return not self._arrivals.is_from_within(row)

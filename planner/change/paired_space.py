@@ -20,12 +20,17 @@ from mountplan.planner.tables.table import MountRow, MountTable, Walks
 
 
 class PairedSpace:
-    """`pairs` are counterparts: wanted -> found; of any other two, nothing is known."""
+    """`pairs` are counterparts: wanted -> found; of any other two, nothing is known. `left_out` are mountpoints where
+    the spec writes a mount down that it cannot build: what stands there stays.
+    """
 
-    def __init__(self, number: int, prediction: Prediction, view: View, standing: StandingSpace) -> None:
+    def __init__(
+        self, number: int, prediction: Prediction, view: View, standing: StandingSpace, left_out: frozenset[str]
+    ) -> None:
         self.number = number
         self.name = prediction.namespace
         self.standing = standing
+        self.left_out = left_out
         self.names = prediction.names
         self.origins = prediction.origins
         self.idmaps = view.idmaps or {}

@@ -10,6 +10,7 @@ from mountplan.planner.change.descriptions import Descriptions
 from mountplan.planner.change.examination import Examination
 from mountplan.planner.change.file_changes import FileChanges
 from mountplan.planner.change.inner_ids import with_inner_ids
+from mountplan.planner.change.left_out import left_out_at, without_left_out
 from mountplan.planner.change.new_parts import NewParts
 from mountplan.planner.change.paired_space import PairedSpace, seen_at
 from mountplan.planner.change.parted_groups import GroupsOutside, only_here, parted
@@ -63,7 +64,7 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
     predictions = without_absent_store(predictions, now, standing.store)
     views = views_of(plan, predictions)
     spaces = tuple(
-        PairedSpace(number, one, view, by_name[one.namespace])
+        PairedSpace(number, one, view, by_name[one.namespace], left_out_at(plan, one.namespace))
         for number, (one, view) in enumerate(zip(predictions, views, strict=True))
     )
     parts = Parts(plan)
@@ -239,7 +240,8 @@ def _tried(
     views = views_of(plan, without_absent_store(predict(plan, standing.host), after, standing.store))
     wanted = tuple(view._replace(asked=dict.fromkeys(view.asked or {}, ())) for view in views)
     found = tuple(View(view.namespace, table) for view, table in zip(views, after, strict=True))
-    for one in differences(wanted, found, machine_of(standing.host), arrivals=True)[:5]:
+    differing = differences(wanted, found, machine_of(standing.host), arrivals=True)
+    for one in without_left_out(differing, plan)[:5]:
         what = f"{one.mount}: {one.prop} would be {one.found} instead of {one.wanted}"
         obstacles.append(ChangeObstacle("model", trial.takes_off or what, _ANEW, one.origin))
     gaps = [(space, place) for space in spaces for place in trial.sights[space.standing.name].gaps()]

@@ -553,3 +553,17 @@ def test_what_has_arrived_from_a_mount_within_goes_with_that() -> None:
     stands = stands._replace(spaces=(space._replace(table=MountTable((*space.table.rows, new, copy))),))
     found = plan_change(planned(text), stands, Allowed(), 100_000)
     assert ((), ["- /a/k", "- /b/k"]) == (found.obstacles, [f"{one.sign} {one.mount}" for one in found.changes])
+
+
+@pytest.mark.parametrize("more", ["", tmpfs("/new")])
+def test_what_the_spec_leaves_out_stays_where_it_stands(more: str) -> None:
+    """A spec that was captured of a process had its terminal or its fuse unmounted, as `the spec does not have it`."""
+    text = tmpfs("/a") + tmpfs("/b", 'unsupported = "served by a program"\n')
+    stands = standing(planned(text))
+    (space,) = stands.spaces
+    root = space.table.rows[0]
+    there = root._replace(mount_id=801, parent_id=root.mount_id, mountpoint="/b", device="0:990", fstype="fuse")
+    stands = stands._replace(spaces=(space._replace(table=MountTable((*space.table.rows, there))),))
+    found = plan_change(planned(text + more), stands, Allowed(), 100_000)
+    assert ((), ["/new"] if more else []) == (found.obstacles, [one.mount for one in found.changes])
+    assert ("/b: fuse tmpfs is left out of the spec, and stays",) == found.asides
