@@ -55,7 +55,7 @@ def difference_lines(drift: Drift, first: str, second: str) -> str:
 _QUESTION = re.compile(
     r"^assert (?P<negated>not )?.*\n"
     r" \+  where .* = (?P<call>(?P<name>reaches|drift|diff)\(.*\))\n"
-    r" \+    where (?P=name) = (?P<tree><mountplan\.tree\.Tree object at 0x[0-9a-f]+>)\.(?P=name)(?:\n \+ .*)*",
+    r" \+    where (?P=name) = (?P<tree><Tree of .* at 0x[0-9a-f]+>)\.(?P=name)(?:\n \+ .*)*",
     re.MULTILINE,
 )
 

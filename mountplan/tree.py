@@ -84,6 +84,14 @@ class Tree:
         self._closed = False
         self.answers: dict[str, Callable[[], str]] = {}  # by question, what to tell of the last answer (assertion_text)
 
+    def __repr__(self) -> str:
+        """By its spec, as a failed test may have several, and by what no other tree has (assertion_text.py)."""
+        try:
+            of = self.plan.file or self.plan.name
+        except SubjectError:
+            of = f"process {self._given.pid}"
+        return f"<Tree of {of} at {id(self):#x}>"
+
     @property
     def _stand(self) -> Stand:
         if self._closed:  # its process has ended, and another one may have the number by now

@@ -389,7 +389,7 @@ def test_truth_of_drift(mountplan):
         ["E*assert not drift()", "E*/c*", "E*mount: only in wanted: tmpfs*"],
     ):
         done.stdout.fnmatch_lines(lines)
-    assert "Tree object at" not in out
+    assert "<Tree of" not in out
     own = ("tree", "calls_inside", "pytest_plugin")
     for place in (*(f"mountplan/{one}.py" for one in own), "applier/sys/mounting.py", "subprocess.py"):
         assert place not in out

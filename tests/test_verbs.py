@@ -152,6 +152,8 @@ def test_a_process_is_attached_to_with_its_root() -> None:
         assert (["/", "/a"], ["a"]) == (sorted(tree.mounts()), sorted(tree.call(os.listdir, "/")))
         assert () == tree.diff(built) == built.diff(tree)
         assert Path(f"/proc/{built.pid}/root") == tree.root
+        assert repr(tree).startswith(f"<Tree of process {built.pid} at 0x")
+        assert repr(built).startswith(f"<Tree of {built.plan.file} at 0x")
         with pytest.raises(api.SubjectError, match="from no plan"):
             tree.drift()
     with pytest.raises(TypeError):
