@@ -83,13 +83,18 @@ def _mount(draft: SpecDraft, mount: Table, volume: Table, facts: ImportFacts, st
         read_only = "recursive" if mount.get("recursiveReadOnly") in ("Enabled", "IfPossible") else "mount"
     if mount.get("subPathExpr"):
         draft.cannot_say(f"{place}: subPathExpr {mount['subPathExpr']}")
+    if ".." in part.split("/"):
+        draft.cannot_say(f"{place}: subPath {part} leads out of the volume, and Kubernetes refuses it")
+        return
     propagation = _PROPAGATION.get(str(mount.get("mountPropagation") or "None"), "rprivate")
     host = volume.get("hostPath")
     if isinstance(host, Mapping):
         source = absolute(part, absolute(str(host.get("path", "/"))))
         made = host_bind(draft, place, source, facts, propagation=propagation, read_only=read_only)
+        kind, whole = str(host.get("type") or ""), facts.kind(absolute(str(host.get("path", "/"))))
+        if whole and kind and (whole == "directory") != kind.startswith("Directory"):
+            made.notes.append(f"the pod would wait for a {kind}, where there is a {whole}")
         if not facts.kind(source):
-            kind = str(host.get("type") or "")
             who = "the kubelet makes it" if kind.endswith("OrCreate") else "the pod would wait for it"
             what = f"{who}, for type {kind}" if kind else "most runtimes make a directory"
             made.notes.append(f"{source} is not there: {what}")
@@ -130,17 +135,22 @@ def _bytes(text: object) -> str:
     return str(ceil(Fraction(amount) * factor))
 
 
+def _expanded(text: str, variables: Mapping[str, str]) -> str:
+    """With what $(NAME) stands for; an unknown one stays, and $$ is a dollar."""
+    return re.sub(r"\$(?:\$|\(([^)]*)\))", lambda one: "$" if one[1] is None else variables.get(one[1], one[0]), text)
+
+
 def _run(draft: SpecDraft, chosen: Table, security: Table, pod: Table) -> None:
-    words = [str(one) for one in (*(chosen.get("command") or ()), *(chosen.get("args") or ()))]
-    draft.say_run(command=words)
     if not chosen.get("command"):
-        draft.cannot_say("the entry point of the image" + (", before the arguments" if words else ""))
-    environment = {}
+        draft.cannot_say("the entry point of the image" + (", before the arguments" if chosen.get("args") else ""))
+    environment: dict[str, str] = {}
     for one in chosen.get("env") or ():
         if isinstance(one, Mapping) and "value" in one:
-            environment[str(one.get("name"))] = str(one["value"])
+            environment[str(one.get("name"))] = _expanded(str(one["value"]), environment)
         elif isinstance(one, Mapping):
             draft.cannot_say(f"the value of {one.get('name')}, which comes from elsewhere")
+    words = [_expanded(str(one), environment) for one in (*(chosen.get("command") or ()), *(chosen.get("args") or ()))]
+    draft.say_run(command=words)
     directory = chosen.get("workingDir")
     draft.say_run(environment=environment, cwd=absolute(str(directory)) if directory else "")
     of_security = ("runAsUser", "capabilities", "seccompProfile", "privileged")

@@ -475,6 +475,30 @@ def test_claims_of_a_set_other_pods_and_containers_that_come_first_are_found() -
     assert "/data: /srv/none is not there: the pod would wait for it, for type Directory" in waiting
 
 
+def test_what_kubernetes_expands_is_expanded_and_what_it_refuses_is_told() -> None:
+    entries = [("A", "1$(B)"), ("B", "$(A)2"), ("C", "$$(A)$")]
+    container = {
+        "name": "c",
+        "command": ["$(B)", "$(NONE)$()"],
+        "args": ["$$(B)"],
+        "env": [{"name": name, "value": value} for name, value in entries],
+        "volumeMounts": [
+            {"name": "h", "mountPath": "/up", "subPath": "a/../../etc"},
+            {"name": "h", "mountPath": "/h"},
+        ],
+    }
+    volume = {"name": "h", "hostPath": {"path": "/srv/a.conf", "type": "Directory"}}
+    pod = {"kind": "Pod", "spec": {"containers": [container], "volumes": [volume]}}
+    draft = import_kubernetes([pod], "p", Machine())
+    assert ["1$(B)2", "$(NONE)$()", "$(B)"] == draft.run["command"]
+    assert {"A": "1$(B)", "B": "1$(B)2", "C": "$(A)$"} == draft.run["environment"]
+    assert {
+        "/up: subPath a/../../etc leads out of the volume, and Kubernetes refuses it",
+        "/h: the pod would wait for a Directory, where there is a file",
+    } < set(draft.left_out())
+    assert ["/h"] == [one.target for one in draft.mounts if one.target not in (None, "/")]
+
+
 @pytest.mark.parametrize(
     ("quantity", "size"),
     [
