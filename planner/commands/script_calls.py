@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from mountplan.planner.commands.actions import FIRST_PID, Action, MakeDirectory, Stage, Unmount
 from mountplan.planner.commands.file_contents import FileContents
-from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.commands.util_linux import AskVersion, Unusable, Version
 from mountplan.planner.model import World, WouldRefuse
 from mountplan.planner.model.objects import ModelNamespace, ModelNode, Place, Process
 from mountplan.planner.model.to_table import path_of
@@ -59,6 +59,7 @@ class SeenTable(NamedTuple):
 
 
 Program = Callable[["ScriptCalls", list[str]], int]  # from its arguments to its status
+Ask = Callable[[str], tuple[str, int] | None]
 _MOST_TOLD = 4
 
 
@@ -73,13 +74,7 @@ class ScriptCalls:
     `ask` has what is said of a command, its output and its status, or None.
     """
 
-    def __init__(
-        self,
-        stage: Stage,
-        util_linux: Callable[[], tuple[int, int]],
-        files: Mapping[str, str],
-        ask: Callable[[str], tuple[str, int] | None],
-    ) -> None:
+    def __init__(self, stage: Stage, util_linux: AskVersion, files: Mapping[str, str], ask: Ask) -> None:
         self.stage = stage
         self._version = util_linux
         self.contents = FileContents(files)
@@ -99,8 +94,7 @@ class ScriptCalls:
         return self.stage.world
 
     @property
-    def util_linux(self) -> tuple[int, int]:
-        """Its version, which is looked up only where something hangs on it."""
+    def util_linux(self) -> Version:
         return self._version()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getopt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from mountplan.planner.model.peers import KINDS, Kind
 from mountplan.planner.record import NamedTuple
@@ -14,6 +14,7 @@ CHANGES_OF_KIND: dict[str, tuple[Kind, bool]] = {
     **{f"r{name}": (kind, True) for name, kind in KINDS.items()},
 }
 Version = tuple[int, int]
+AskVersion = Callable[[], Version]  # which version there is, looked up only where something hangs on it
 OLDEST: Version = (2, 38)
 NEWEST: Version = (2, 42)
 KNOWS_OVERMOUNTS: Version = (2, 40)  # umount -R

@@ -39,6 +39,9 @@ _OTHER = {
 _QUIET = frozenset({"--info-fd", "--json-status-fd", "--sync-fd", "--block-fd", "--userns-block-fd", "--level-prefix"})
 
 
+ReadFd = Callable[[str], bytes | None]  # what a descriptor holds, by its number; None if it is not to be had
+
+
 class _Words:
     """The words of the command line, one after the other."""
 
@@ -55,10 +58,8 @@ class _Words:
         return self.words[self.at - 1]
 
 
-def import_bwrap(
-    arguments: Sequence[str], facts: ImportFacts, read_fd: Callable[[str], bytes | None], *, as_root: bool = True
-) -> SpecDraft:
-    """What `bwrap ARGUMENTS` builds. `read_fd` gives what a descriptor holds, or None if it is not to be had.
+def import_bwrap(arguments: Sequence[str], facts: ImportFacts, read_fd: ReadFd, *, as_root: bool = True) -> SpecDraft:
+    """What `bwrap ARGUMENTS` builds.
 
     As root bubblewrap covers parts of /proc, as an ordinary user it cannot write there anyway. Raises SpecError.
     """
@@ -72,13 +73,7 @@ def import_bwrap(
 
 class _BubblewrapImport:
     def __init__(
-        self,
-        arguments: Sequence[str],
-        facts: ImportFacts,
-        read_fd: Callable[[str], bytes | None],
-        as_root: bool,
-        *,
-        binds_proc: bool = False,
+        self, arguments: Sequence[str], facts: ImportFacts, read_fd: ReadFd, as_root: bool, *, binds_proc: bool = False
     ) -> None:
         self.refusal = Refusal("the command line of bwrap")
         self.words = _Words(arguments, self.refusal)

@@ -257,10 +257,4 @@ def _special(draft: SpecDraft, where: str, mount: DraftMount, word: str) -> None
 
 def _as_udev_writes(tag: str) -> str:
     """The name of a link below /dev/disk: all but some characters as \\xNN (libudev's util_replace_chars)."""
-    kept = "#+-.:=@_/"
-    return "".join(
-        char
-        if char.isalnum() or char in kept or ord(char) > 127
-        else "".join(f"\\x{byte:02x}" for byte in char.encode())
-        for char in tag
-    )
+    return re.sub(r"(?![A-Za-z0-9#+.:=@_/-])[\x00-\x7f]", lambda char: f"\\x{ord(char[0]):02x}", tag)

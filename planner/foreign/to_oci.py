@@ -52,17 +52,10 @@ def planned_tree(plan: Plan) -> PlannedTree | None:
             members[mount.group] = members.get(mount.group, 0) + 1
         elif mount.master:
             members[mount.master] = members.get(mount.master, 0) + 1
-    return PlannedTree(
-        plan,
-        tuple((where[name], mounts[name]) for name in sorted(mounts, key=lambda one: rank.get(one, -1))),
-        {
-            step.filesystem: step
-            for step in plan.steps
-            if isinstance(step, s.MakeFilesystem | s.AttachImage | s.MakeOverlay)
-        },
-        {group.name: group.host for group in plan.expected.groups if group.host},
-        members,
-    )
+    ordered = tuple((where[name], mounts[name]) for name in sorted(mounts, key=lambda one: rank.get(one, -1)))
+    making = (step for step in plan.steps if isinstance(step, s.MakeFilesystem | s.AttachImage | s.MakeOverlay))
+    external = {group.name: group.host for group in plan.expected.groups if group.host}
+    return PlannedTree(plan, ordered, {step.filesystem: step for step in making}, external, members)
 
 
 def to_oci(plan: Plan, host: MountTable) -> ExportedMounts:

@@ -46,13 +46,9 @@ class Rules(NamedTuple):
 
 RULES_6_18 = Rules()
 RULES_6_12 = Rules(
-    slave_prefers_same_root=True,
-    leave_together=False,
-    covers_stay_in_place=False,
-    detached_pass_on=False,
-    detached_sources=False,
-    unbindable_is_copied=True,
-)
+    slave_prefers_same_root=True, leave_together=False, covers_stay_in_place=False, detached_pass_on=False,
+    detached_sources=False, unbindable_is_copied=True,
+)  # fmt: skip
 RULES_6_1 = RULES_6_12._replace(beneath=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from mountplan.planner.commands.actions import FIRST_PID, FillFile, MakeDirectory, MakeFile, Stage
@@ -13,7 +13,7 @@ from mountplan.planner.commands.quiet_commands import PASSED_OVER, passes_over
 from mountplan.planner.commands.script_calls import ScriptCalls
 from mountplan.planner.commands.script_commands import FAILED, PROGRAMS
 from mountplan.planner.commands.table_commands import table_in
-from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.commands.util_linux import AskVersion, Unusable
 from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.walking import walk
 from mountplan.planner.record import NamedTuple
@@ -21,8 +21,9 @@ from mountplan.planner.shell.shell_arithmetic import number
 from mountplan.planner.shell.shell_syntax import Assignment, Command, ScriptError, Substitution, limited
 from mountplan.planner.shell.shell_words import DisputedValue, UnsetValue, text_of
 
-# The options of `set` that mean something here, and those that do not.
+Texts = Mapping[str, str]  # of variables by their names, of files by their paths
 _MOST_WRITTEN = 1 << 20  # characters that are kept in mind
+# The options of `set` that mean something here, and those that do not.
 LETTERS = {"e": "errexit", "f": "noglob", "u": "nounset", "E": "errtrace"}
 _ARRAYS_OF_BASH = frozenset(
     {"BASH_ALIASES", "BASH_ARGC", "BASH_ARGV", "BASH_CMDS", "BASH_LINENO", "BASH_SOURCE", "BASH_VERSINFO", "DIRSTACK",
@@ -221,7 +222,7 @@ class ShellState:
         stage: Stage,
         variables: Mapping[str, str],
         answers: Answers,
-        util_linux: Callable[[], tuple[int, int]],
+        util_linux: AskVersion,
         files: Mapping[str, str],
     ) -> None:
         self.calls = ScriptCalls(stage, util_linux, files, self._answer)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from mountplan.planner.commands.actions import Stage
 from mountplan.planner.commands.script_calls import Done, Ran, SeenTable
-from mountplan.planner.commands.util_linux import OLDEST, Version
+from mountplan.planner.commands.util_linux import OLDEST, AskVersion
 from mountplan.planner.errors import SpecError
 from mountplan.planner.model import RULES_6_18, Rules, World
 from mountplan.planner.record import NamedTuple
@@ -61,7 +61,7 @@ def simulate(
     variables: Mapping[str, str] | None = None,
     answers: Answers | None = None,
     files: Mapping[str, str] | None = None,
-    util_linux: Callable[[], Version] = lambda: OLDEST,
+    util_linux: AskVersion = lambda: OLDEST,
 ) -> Simulation:
     """Carry a script out. `variables` it has from elsewhere (with numbers for names: its arguments), and `answers` say
     what other commands do; `files` has what is in files that it reads. Options are read as that version of util-linux
