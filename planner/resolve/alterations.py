@@ -26,7 +26,7 @@ def find_alterations(spec: Spec, context: Context) -> None:
     if spec.namespace and (spec.remove or spec.change):
         field = "remove" if spec.remove else "change"
         what = "it is not said in which namespace"
-        context.mistakes.add(field, what, f"put it into the namespace that is meant: [[namespace.{field}]]")
+        context.wrong(field, what, f"put it into the namespace that is meant: [[namespace.{field}]]")
     ones: list[Spec | Namespace] = [*spec.namespace] or [spec]
     for space, one in zip(context.spaces, ones, strict=False):  # behind them, mounts outside of namespaces: a mistake
         base = f"{space.key}." if space.key else ""
@@ -35,10 +35,10 @@ def find_alterations(spec: Spec, context: Context) -> None:
                 if getattr(one, field):
                     what = "the root is a new one, so nothing is inherited that could be changed"
                     remedy = 'write root = "inherit", or write it on the mounts themselves'
-                    context.mistakes.add(f"{base}{field}[0]", what, remedy)
+                    context.wrong(f"{base}{field}[0]", what, remedy)
         elif space.user and (one.remove or one.change or one.propagation == "slave-shared"):
             what = "what a namespace of another user inherits is locked, and cannot be changed"
-            context.mistakes.add(f"{base}user", what, "leave out remove, change and slave-shared, or user")
+            context.wrong(f"{base}user", what, "leave out remove, change and slave-shared, or user")
         elif one.remove or one.change or one.propagation == "slave-shared":
             _Altering(space, base, context).settle(one)
 
@@ -79,7 +79,7 @@ class _Altering:
         found = self._look(removal.target, f"{key}.target", key, optional=removal.optional)
         if found is None or self._is_gone(found.path, f"{key}.target"):
             return
-        wrong, path = self.context.mistakes.add, found.path
+        wrong, path = self.context.wrong, found.path
         if path == "/":
             wrong(f"{key}.target", "the root itself cannot be removed", 'name a mount below it, or write root = "new"')
             return
@@ -108,14 +108,14 @@ class _Altering:
         for above in TargetPath(path).ancestors():
             if above in self.removed:
                 what = f'"{path}" goes with "{above}", which {self.removed[above]} removes'
-                self.context.mistakes.add(key, what, "leave this out, or that")
+                self.context.wrong(key, what, "leave this out, or that")
                 return True
         return False
 
     # --- changing
 
     def _change(self, wanted: InheritedChange, key: str, over: dict[str, str]) -> list[Alteration]:
-        wrong = self.context.mistakes.add
+        wrong = self.context.wrong
         clash = contradiction(tuple(wanted.attributes))
         if clash:
             words = " and ".join(clash)
@@ -166,9 +166,9 @@ class _Altering:
             if optional and isinstance(error, NotThere):
                 self._leave_out(path, name, why)
             elif isinstance(error, NotThere):
-                self.context.mistakes.add(key, why, "name a path that exists, or make it optional")
+                self.context.wrong(key, why, "name a path that exists, or make it optional")
             else:
-                self.context.mistakes.add(key, why, "name a path that can be looked at")
+                self.context.wrong(key, why, "name a path that can be looked at")
         return None
 
     def _leave_out(self, path: str, key: str, why: str) -> None:

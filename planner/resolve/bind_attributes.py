@@ -34,7 +34,7 @@ def _inherit_idmap(draft: Draft, source: Draft | None, context: Context) -> None
         draft.below_idmap = draft.idmap if draft.spec.recursive_attributes else source.below_idmap if source else None
     elif source is not None:
         draft.idmap, draft.below_idmap = source.idmap, source.below_idmap
-    key, wrong = f"{draft.key}.idmap", context.mistakes.add
+    key, wrong = f"{draft.key}.idmap", context.wrong
     if own is not None and draft.host is not None and _HOST_HAS_IT in draft.host.mount.attributes.split(","):
         of_host = f'the host\'s mount at "{draft.host.mount.mountpoint}"'
         remedy = "leave idmap out, or bind from a mount of the host that is not id-mapped"
@@ -54,7 +54,7 @@ def check_idmaps(context: Context) -> None:
         if of(fstype).unmappable:
             brought = f"{draft.name.partition('+')[2]} is brought along, and " if draft.copied else ""
             remedy = _ALONE if draft.copied else _INSTEAD.get(fstype, "leave it out")
-            context.mistakes.add(key, f"{brought}the kernel takes no id-mapping of {fstype}", remedy)
+            context.wrong(key, f"{brought}the kernel takes no id-mapping of {fstype}", remedy)
         elif draft.host is not None and draft.brings and draft.below_idmap is not None:
             _check_brought(draft.host, key, context)
 
@@ -74,7 +74,7 @@ def _check_brought(host: HostPath, key: str, context: Context) -> None:
         mapped = _HOST_HAS_IT in row.attributes.split(",")
         if mapped or of(row.fstype).unmappable:
             why = "is id-mapped already" if mapped else f"is {row.fstype}, of which the kernel takes no id-mapping"
-            context.mistakes.add(key, f'the host\'s mount at "{row.mountpoint}" comes along, and {why}', _ALONE)
+            context.wrong(key, f'the host\'s mount at "{row.mountpoint}" comes along, and {why}', _ALONE)
             return
         waiting += tree.children(row.mount_id)
 

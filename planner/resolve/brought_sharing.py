@@ -31,7 +31,7 @@ def check_brought(context: Context) -> None:
         sharing = draft.spec.recursive_sharing
         if sharing is None or draft.copied:
             continue
-        key, wrong = f"{draft.key}.recursive_sharing", context.mistakes.add
+        key, wrong = f"{draft.key}.recursive_sharing", context.wrong
         if not draft.spec.recursive:
             wrong(key, "nothing is brought along: the bind is not recursive", "add recursive = true, or leave it out")
         elif draft.host is not None and draft.brings and sharing != "private":
@@ -52,8 +52,7 @@ def _check_top(draft: Draft, key: str, context: Context) -> None:
     else:
         remedy = f"make it shared on the host: mount --make-shared {row.mountpoint}; then name its group"
     of_host = f'the host\'s mount at "{row.mountpoint}" is {"shared" if row.peer_group else "a slave"}'
-    what = f"the bind itself would be private, and only what is below it would not: {of_host}"
-    context.mistakes.add(key, what, remedy)
+    context.wrong(key, f"the bind itself would be private, and only what is below it would not: {of_host}", remedy)
 
 
 def _check_placed(draft: Draft, context: Context) -> None:
@@ -71,4 +70,4 @@ def _check_placed(draft: Draft, context: Context) -> None:
             where = found.mount.mountpoint
             what = f'it would stand on a peer of the host\'s mount at "{where}", and so on the host as well'
             remedy = f'write recursive_sharing = "slave" on {draft.key}, or mount it elsewhere'
-            context.mistakes.add(f"{child.key}.target", what, remedy)
+            context.wrong(f"{child.key}.target", what, remedy)

@@ -17,27 +17,27 @@ def declare_files(context: Context) -> None:
                 continue
             if draft.filesystem.fixed.inside == "host":
                 what = "a file would be made in a filesystem of the host"
-                context.mistakes.add(key, what, "make it there yourself, or put it into a tmpfs or overlay of the spec")
+                context.wrong(key, what, "make it there yourself, or put it into a tmpfs or overlay of the spec")
                 continue
             if draft.filesystem.fixed.inside == "kernel":
                 what = f"nothing can be created in a {draft.filesystem.fixed.fstype}"
-                context.mistakes.add(key, what, "leave it out")
+                context.wrong(key, what, "leave it out")
                 continue
             row = of(draft.filesystem.fixed.fstype)
             if row.begins == "empty" and not row.takes_files and (entry.content or entry.source is not None):
                 what = f"nothing can be written to the files of a {row.name}"
-                context.mistakes.add(key, what, "leave out what is in it, or put it into a tmpfs")
+                context.wrong(key, what, "leave out what is in it, or put it into a tmpfs")
                 continue
             node = _node(draft, entry, key, context)
             context.learn(draft.filesystem, node.path)
             there = draft.filesystem.contents.nodes.get(node.path)
             if there is not None and there.origin.endswith(".contents"):
                 what = f"{node.path} is in the directory {draft.filesystem.fixed.contents} already"
-                context.mistakes.add(f"{key}.path", what, "take it out there, or leave it out here")
+                context.wrong(f"{key}.path", what, "take it out there, or leave it out here")
                 continue
             problem = draft.filesystem.contents.add(node)
             if problem:
-                context.mistakes.add(f"{key}.path", f"{node.path} {problem}", "declare each path once, as one thing")
+                context.wrong(f"{key}.path", f"{node.path} {problem}", "declare each path once, as one thing")
 
 
 def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> ResolvedNode:
@@ -47,7 +47,7 @@ def _node(draft: Draft, entry: FileEntry, key: str, context: Context) -> Resolve
         if found is not None:
             source = found.path
             if found.kind != "file":
-                context.mistakes.add(f"{key}.source", f'"{entry.source}" is a {found.kind}', "only files can be copied")
+                context.wrong(f"{key}.source", f'"{entry.source}" is a {found.kind}', "only files can be copied")
     common = {
         "path": draft.root.joined(entry.path),
         "declared": True,

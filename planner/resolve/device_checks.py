@@ -53,7 +53,7 @@ def _tell(filesystem: FilesystemDraft, path: str, other: FilesystemDraft, contex
     what = f'"{path}" is what {other.fixed.origin} mounts already; what is written to can be mounted once only'
     if filesystem.fixed.fstype == other.fixed.fstype == "btrfs":
         what, remedy = _unlike_subvolumes(filesystem, other)
-    context.mistakes.add(f"{filesystem.fixed.origin}.{field}", what, remedy)
+    context.wrong(f"{filesystem.fixed.origin}.{field}", what, remedy)
 
 
 def _unlike_subvolumes(filesystem: FilesystemDraft, other: FilesystemDraft) -> tuple[str, str]:

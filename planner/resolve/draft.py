@@ -107,17 +107,6 @@ class FilesystemDraft:
         self.work: LayerRef | None = None
 
 
-class Mistakes:
-    """Collects what is wrong, so that all of it can be told at once."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self.found: list[Mistake] = []
-
-    def add(self, key: str, what: str, remedy: str) -> None:
-        self.found.append(Mistake(SpecRef(self._file, key), what, remedy))
-
-
 class Context:
     """What all phases need: the drafts, the filesystems, the host, and where mistakes go."""
 
@@ -125,7 +114,7 @@ class Context:
         self.file = file
         self.unshared = unshared  # kinds of namespaces that are made for what is built
         self.host = host
-        self.mistakes = Mistakes(file)
+        self.mistakes: list[Mistake] = []  # so that all that is wrong can be told at once
         self.spaces: list[Space] = []
         self.drafts: list[Draft] = []  # of all namespaces
         self.by_id: dict[str, Draft] = {}
@@ -139,6 +128,9 @@ class Context:
         self.made_groups: dict[str, tuple[str, str]] = {}  # of copies of mounts of the spec: master, key path
         self.straight: dict[Draft, set[str]] = {}  # places in mounts of the host that no symlink is on the way to
         self._likened = 0
+
+    def wrong(self, key: str, what: str, remedy: str) -> None:
+        self.mistakes.append(Mistake(SpecRef(self.file, key), what, remedy))
 
     def add(self, draft: Draft) -> None:
         self.drafts.append(draft)
@@ -155,7 +147,7 @@ class Context:
                 remedy = f'give {self._nameless[name].key} an id = "..." and name that'
             else:
                 remedy = f'give the mount that is meant an id = "{name}"'
-            self.mistakes.add(key, f'no mount has the id "{name}"', remedy)
+            self.wrong(key, f'no mount has the id "{name}"', remedy)
         return draft
 
     @cached_property
@@ -203,20 +195,20 @@ class Context:
             missing = isinstance(error, NotThere)
             if error.args[0] == IN_A_FILE:
                 remedy = "correct the path: a part of it that is not the last is a file"
-            self.mistakes.add(key, f'host path "{path}": {error.args[0]}', remedy if missing else otherwise)
+            self.wrong(key, f'host path "{path}": {error.args[0]}', remedy if missing else otherwise)
             if missing:
-                self.not_there.add(self.mistakes.found[-1])
+                self.not_there.add(self.mistakes[-1])
             return None
         if found.mount.fstype == "proc" and self._is_of_reader(found):
             what = "is of the process that reads the spec, and gone with it"
             remedy = "name a process that stays, such as /proc/1; or keep a copy in a file, and name that"
-            self.mistakes.add(key, f'host path "{path}" {what}', remedy)
+            self.wrong(key, f'host path "{path}" {what}', remedy)
             return None
         # Only a mount upon a file asks for the table: a plan that has seen the table holds until that changes.
         upon_file = found.kind != "directory" and found.path == found.mount.mountpoint
         if upon_file and found.mount.mount_id in self._left_behind:
             what = "is the file of a mount namespace, or stands on one, which the kernel copies into no other one"
-            self.mistakes.add(key, f'host path "{path}" {what}', "name another path; nsenter(1) enters by that file")
+            self.wrong(key, f'host path "{path}" {what}', "name another path; nsenter(1) enters by that file")
             return None
         return found
 
@@ -234,17 +226,17 @@ class Context:
             gone = isinstance(error, NotThere)
             remedy = "name a process that runs and may be looked at, or the path of the file of a namespace"
             remedy += ", or leave it out here with optional = true" if gone else ""
-            self.mistakes.add(key, f'namespace "{name}": {error.args[0]}', remedy)
+            self.wrong(key, f'namespace "{name}": {error.args[0]}', remedy)
             if gone:
-                self.not_there.add(self.mistakes.found[-1])
+                self.not_there.add(self.mistakes[-1])
             return None
         its = found.mount.root.partition(":")[0]
         if its == NEVER_MOUNTED:
             what = f'"{path}" is the file of a mount namespace, which the kernel mounts in older ones only'
-            self.mistakes.add(key, what, f"enter it by that file: nsenter --mount={path}")
+            self.wrong(key, what, f"enter it by that file: nsenter --mount={path}")
         elif kind not in ("", its):
             what = f'"{path}" is the file of a {its} namespace, not of a {kind} namespace'
-            self.mistakes.add(key, what, f'write "{its}:{path}", or name another file')
+            self.wrong(key, what, f'write "{its}:{path}", or name another file')
         else:
             return found
         return None
@@ -255,7 +247,7 @@ class Context:
         if found is None or not found.is_removed:
             return found
         what = "is a mount of what has been removed, of which the kernel makes no other one"
-        self.mistakes.add(key, f'host path "{path}" {what}', "unmount it, and name what has the name now")
+        self.wrong(key, f'host path "{path}" {what}', "unmount it, and name what has the name now")
         return None
 
     @cached_property

@@ -44,7 +44,7 @@ def is_covered(bind: Draft, place: TargetPath, key: str, remedy: str, context: C
         what = f'on the host something is mounted on "{over.mountpoint}", which {bind.name} does not bring along'
     else:
         what = f'"{path}" leads out of what {bind.name} shows: a symlink is on the way'
-    context.mistakes.add(key, what, remedy)
+    context.wrong(key, what, remedy)
     return True
 
 

@@ -22,7 +22,7 @@ _OF_SUBVOLUMES = ("subvol", "subvolid")
 
 def find_image(draft: Draft, fstype: str, options: Pairs, context: Context) -> ImagePart:
     """The image that a mount names; without a path if that is a mistake."""
-    image, key, wrong = draft.spec.image, f"{draft.key}.image", context.mistakes.add
+    image, key, wrong = draft.spec.image, f"{draft.key}.image", context.wrong
     assert image is not None
     if draft.spec.source is not None:
         wrong(f"{draft.key}.source", "the source of an image is the loop device that it is behind", "leave it out")
@@ -47,7 +47,7 @@ def find_image(draft: Draft, fstype: str, options: Pairs, context: Context) -> I
 
 def _part(file: ImagePart, image: Image, key: str, context: Context) -> ImagePart:
     """So many bytes of a file of the host. A loop device of more than there is would end with the file, untold."""
-    part, wrong = file._replace(offset=image.offset, size=image.size), context.mistakes.add
+    part, wrong = file._replace(offset=image.offset, size=image.size), context.wrong
     if not part.path or not (part.offset or part.size):
         return part
     there = context.host.size(part.path)
@@ -64,17 +64,17 @@ def _part(file: ImagePart, image: Image, key: str, context: Context) -> ImagePar
 
 def _on_host(path: str, key: str, reads: bool, context: Context) -> ImagePart:
     if not path.startswith("/"):
-        context.mistakes.add(key, f"{shown(path)} is not absolute", f"write {shown('/' + path)}, a path of the host")
+        context.wrong(key, f"{shown(path)} is not absolute", f"write {shown('/' + path)}, a path of the host")
         return ImagePart()
     found = context.look(path, key, "name an image file that exists")
     if found is not None and found.kind not in ("file", "block"):
-        context.mistakes.add(key, f'"{path}" is a {found.kind}', "name an image file")
+        context.wrong(key, f'"{path}" is a {found.kind}', "name an image file")
         return ImagePart()
     if found is not None and found.kind == "file" and not reads and is_read_only(found.mount):
         what = (
             f"the host's mount at {found.mount.mountpoint} is read-only, and this mount would write to an image in it"
         )
-        context.mistakes.add(key, what, "write options = { ro = true }")
+        context.wrong(key, what, "write options = { ro = true }")
         return ImagePart()
     return ImagePart(found.path) if found is not None else ImagePart()
 
@@ -101,7 +101,7 @@ def _in_mount(draft: Draft, image: Image, reads: bool, context: Context) -> Imag
         context.image_checks.append((source.filesystem, path, key, what))
     if not reads and only_reads(fixed.fstype, fixed.options):
         what = f"{source.name} is read-only, and this mount would write to an image in it"
-        context.mistakes.add(key, what, "write options = { ro = true }")
+        context.wrong(key, what, "write options = { ro = true }")
     source.filesystem.needs_workbench = True
     return ImagePart(str(path), fixed.name, image.offset, image.size)
 
@@ -111,7 +111,7 @@ def check_images(context: Context) -> None:
     for filesystem, path, key, what in context.image_checks:
         if filesystem.contents.kind(path) != "file":
             remedy = f'declare it there: [[mount.file]] with path = "{path}" and source = "/path/on/the/host"'
-            context.mistakes.add(key, what, remedy)
+            context.wrong(key, what, remedy)
 
 
 def _partition(path: str, wanted: int | str, key: str, context: Context) -> ImagePart:
@@ -119,14 +119,14 @@ def _partition(path: str, wanted: int | str, key: str, context: Context) -> Imag
     try:
         there = context.host.partitions(path)
     except LookupError as error:
-        context.mistakes.add(key, f'"{path}": {error.args[0]}', "write offset and size, or leave out partition")
+        context.wrong(key, f'"{path}": {error.args[0]}', "write offset and size, or leave out partition")
         return ImagePart()
     found = [one for one in there if wanted == (one.number if isinstance(wanted, int) else one.label)]
     known = ", ".join(f'{one.number} "{one.label}"' if one.label else str(one.number) for one in there) or "none"
     if len(found) != 1:
         what = "two partitions have the label" if found else "there is no partition"
         which = shown(wanted) if isinstance(wanted, str) else wanted
-        context.mistakes.add(key, f"{what} {which}", f"there are: {known}")
+        context.wrong(key, f"{what} {which}", f"there are: {known}")
         return ImagePart()
     return ImagePart(path, "", found[0].offset, found[0].size)
 
@@ -139,7 +139,7 @@ def take_subvolume(draft: Draft, options: Pairs, context: Context) -> Pairs:
     if draft.spec.type != "btrfs" or not any(name in _OF_SUBVOLUMES for name, _ in options):
         return options
     subvols, numbers = ([value for name, value in options if name == which] for which in _OF_SUBVOLUMES)
-    key, wrong = f"{draft.key}.options", context.mistakes.add
+    key, wrong = f"{draft.key}.options", context.wrong
     if len(subvols) + len(numbers) > 1:  # the kernel refuses a number that is not that of the path
         which = "a mount shows one subvolume, and this one names several"
         what = "which number a subvolume has is not known before it is mounted" if subvols and numbers else which
@@ -161,7 +161,7 @@ def _go_to(subvol: str | bool, draft: Draft, key: str, context: Context) -> None
             return
         except ValueError as error:
             what = f"{shown(subvol)} {error}"
-    context.mistakes.add(key, what, 'write its path from the top: subvol = "/@home"; subvol = "/" is the top')
+    context.wrong(key, what, 'write its path from the top: subvol = "/@home"; subvol = "/" is the top')
 
 
 def same_pool(fixed: ResolvedFilesystem, context: Context) -> FilesystemDraft | None:

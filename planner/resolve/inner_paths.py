@@ -42,11 +42,11 @@ def listed_paths(draft: Draft, field: PathList, context: Context) -> Iterator[tu
             inner = pattern.removeprefix(f"{draft.spec.target}/")
             if inner != pattern:
                 remedy = f'such paths begin at the mount: write "{inner}"'
-            context.mistakes.add(key, f'there is no "{pattern}" in {draft.name}', remedy)
+            context.wrong(key, f'there is no "{pattern}" in {draft.name}', remedy)
         for path, kind in found:
             if kind == "symlink":
                 what = f'"{path}" in {draft.name} is a symlink'
-                context.mistakes.add(key, what, f"{_VERBS[field]} what it leads to")
+                context.wrong(key, what, f"{_VERBS[field]} what it leads to")
             elif path not in found_before:
                 found_before.add(path)
                 yield key, path, kind
@@ -105,7 +105,7 @@ def _matches(
         return [(TargetPath(pattern), "directory")]
     if base is None and draft.spec.contents == UNDERNEATH:
         unknown = "what is underneath is not known before all mounts have their places"
-        context.mistakes.add(key, unknown, f'name the directory that it begins with: contents = "{draft.target}"')
+        context.wrong(key, unknown, f'name the directory that it begins with: contents = "{draft.target}"')
         return None
     if base is None:
         remedy = f"{_VERBS[field]} a path of a bind, of a tmpfs, or of a filesystem that the host has mounted too"
@@ -117,7 +117,7 @@ def _matches(
             )
             remedy += 'type = "tmpfs" for a directory, bind = "/dev/null" for a file'
         unknown = f"what is in the {draft.filesystem.fixed.fstype} is not known before it is mounted"
-        context.mistakes.add(key, unknown, remedy)
+        context.wrong(key, unknown, remedy)
         return None
     found = []
     rests = _on_disk(base, pattern.lstrip("/"), field, key, context)
@@ -130,7 +130,7 @@ def _matches(
             continue
         except LookupError as error:
             refused = f'host path "{TargetPath(base).joined(rest)}": {error.args[0]}'
-            context.mistakes.add(key, refused, f"{_VERBS[field]} what can be looked at")
+            context.wrong(key, refused, f"{_VERBS[field]} what can be looked at")
             return None
         found.append((TargetPath("/").joined(rest), kind))
     return found
@@ -171,7 +171,7 @@ def _lists_covers(draft: Draft, base: str, pattern: str, key: str, context: Cont
         there = TargetPath(row.mountpoint).relative_to(base).split("/")
         if len(there) < len(parts) and all(map(fnmatch, there, parts)):
             what = f'it is not known what "{pattern}" matches: on the host something is mounted on "{row.mountpoint}"'
-            context.mistakes.add(key, what, f"write recursive = true on {draft.key}, or name the paths")
+            context.wrong(key, what, f"write recursive = true on {draft.key}, or name the paths")
             return True
     return False
 
@@ -184,7 +184,7 @@ def _on_disk(base: str, pattern: str, field: PathList, key: str, context: Contex
         return context.host.glob(base, pattern)
     except LookupError as error:
         what = f'it is not known what "{pattern}" matches: {error.args[0]}'
-        context.mistakes.add(key, what, f"{_VERBS[field]} what can be looked at, or run it as root")
+        context.wrong(key, what, f"{_VERBS[field]} what can be looked at, or run it as root")
         return None
 
 

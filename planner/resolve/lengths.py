@@ -25,13 +25,13 @@ def check_lengths(context: Context) -> None:
 def _check(path: str, key: str, context: Context) -> bool:
     wrong = limits.path_too_long(path)
     if wrong is not None:
-        context.mistakes.add(key, f"{shown(path)} {wrong[0]}", wrong[1])
+        context.wrong(key, f"{shown(path)} {wrong[0]}", wrong[1])
     return wrong is not None
 
 
 def check_run_lengths(run: Run, context: Context) -> None:
     """What execve(2) takes: how long each text may be depends on the size of a page, and so on the machine."""
-    wrong = context.mistakes.add
+    wrong = context.wrong
     texts = [(f"run.command[{number}]", text) for number, text in enumerate(run.command)]
     texts += [(f"run.environment.{name}", f"{name}={value}") for name, value in run.environment.items()]
     sizes = [limits.size(text) + 1 for _, text in texts]

@@ -48,10 +48,10 @@ def find_filesystems(context: Context) -> None:
                 stack.pop()
                 if not settled[draft]:
                     settled[draft] = True
-                    before = len(context.mistakes.found)
+                    before = len(context.mistakes)
                     _settle(draft, context)
-                    if len(context.mistakes.found) > before:
-                        leave_out_if_missing(draft, context.mistakes.found[before:], context)
+                    if len(context.mistakes) > before:
+                        leave_out_if_missing(draft, context.mistakes[before:], context)
 
 
 def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], context: Context) -> None:
@@ -61,8 +61,7 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
             continue
         if source.spec.unsupported is not None:
             what = f"{source.name} is left out ({source.key}.unsupported), so nothing can be made from it"
-            remedy = 'leave this one out as well: unsupported = "..."; or make it from something else'
-            context.mistakes.add(key, what, remedy)
+            context.wrong(key, what, 'leave this one out as well: unsupported = "..."; or make it from something else')
             continue
         if source not in settled:
             stack.append(source)
@@ -71,7 +70,7 @@ def _push_sources(draft: Draft, stack: list[Draft], settled: dict[Draft, bool], 
             pairs = zip(loop, [*loop[1:], source], strict=True)
             sentence = ", ".join(f"{one.name} is made from {other.name}" for one, other in pairs)
             what = f"mounts are made from each other in a circle: {sentence}"
-            context.mistakes.add(key, what, "one of them must be a filesystem of its own (type = ...) or a host path")
+            context.wrong(key, what, "one of them must be a filesystem of its own (type = ...) or a host path")
 
 
 def _sources(draft: Draft) -> list[tuple[str, str]]:
@@ -91,7 +90,7 @@ def _sources(draft: Draft) -> list[tuple[str, str]]:
 
 def _settle(draft: Draft, context: Context) -> None:
     """Find what one mount is of: what it binds, or a filesystem of its own."""
-    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    spec, key, wrong = draft.spec, draft.key, context.wrong
     if spec.unsupported is not None:
         return
     clash = contradiction(draft.own_words) if draft.own_words else ()
@@ -127,7 +126,7 @@ def _settle(draft: Draft, context: Context) -> None:
 
 def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
     """Give a mount that is no bind its filesystem: a new one, or the one of that type that there is already."""
-    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    spec, key, wrong = draft.spec, draft.key, context.wrong
     if spec.data_layers and fstype != "overlay":
         wrong(f"{key}.data_layers", f'only type = "overlay" has layers, not "{fstype}"', 'write type = "overlay"')
     if (fstype == "overlay") != bool(spec.layers):
@@ -177,7 +176,7 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
 
 def _find_contents(draft: Draft, path: str, context: Context) -> str:
     """The directory that a new filesystem is filled with, as the host knows it; "" if that is a mistake."""
-    key, wrong = f"{draft.key}.contents", context.mistakes.add
+    key, wrong = f"{draft.key}.contents", context.wrong
     if draft.spec.type not in FILLABLE:
         what = f"a {draft.spec.type} is not filled by the spec"
         wrong(key, what, f"leave it out, or mount a {either(sorted(FILLABLE))}")
@@ -205,7 +204,7 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
     kind = of(fstype)
     if kind.shown_as:
         what = f"what is mounted as a {fstype} is a {kind.shown_as}"
-        context.mistakes.add(f"{draft.key}.type", what, f'write type = "{kind.shown_as}", with its options')
+        context.wrong(f"{draft.key}.type", what, f'write type = "{kind.shown_as}", with its options')
     elif kind.instances == "hierarchy":
         _check_hierarchy(draft, options, context)
     if not options or not kind.is_shared or kind.instances in context.unshared:
@@ -223,7 +222,7 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
             remedy += ", or give it to the host's first: mount -o remount"
         else:
             remedy += f', or add "{kind.instances}" to run.unshare: then it is a new one'
-        context.mistakes.add(f"{draft.key}.options.{name}", what, remedy)
+        context.wrong(f"{draft.key}.options.{name}", what, remedy)
 
 
 def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
@@ -236,17 +235,17 @@ def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
         has = next(text for text, made_of in shown_of.items() if made_of == asked)
         for name, _ in instances.unlike("cgroup", options, has):
             what = f"the machine's hierarchy has {has}, and the kernel passes over {name} in another mount of it"
-            context.mistakes.add(f"{draft.key}.options.{name}", what, _READ_ONLY if name == "ro" else "leave it out")
+            context.wrong(f"{draft.key}.options.{name}", what, _READ_ONLY if name == "ro" else "leave it out")
         return
     made_of = ", ".join(sorted(asked)) or "all controllers"
     known = "; ".join(sorted(",".join(sorted(one)) for one in there if one)) or "none"
     what = f"no cgroup hierarchy of the machine is made of {made_of}: a new one would take them from all its processes"
     remedy = f"name what one is made of (there are: {known}), or bind the host's, or mount a cgroup2"
-    context.mistakes.add(f"{draft.key}.options", what, remedy)
+    context.wrong(f"{draft.key}.options", what, remedy)
 
 
 def _settle_bind(draft: Draft, context: Context) -> None:
-    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    spec, key, wrong = draft.spec, draft.key, context.wrong
     if not spec.model_fields_set.isdisjoint(_OF_FILESYSTEM):
         for field in _OF_FILESYSTEM:
             if getattr(spec, field, None):
@@ -284,7 +283,7 @@ def _settle_bind(draft: Draft, context: Context) -> None:
 
 
 def _bind_namespace(draft: Draft, name: str, key: str, context: Context) -> None:
-    wrong = context.mistakes.add
+    wrong = context.wrong
     if draft.spec.recursive:
         wrong(f"{draft.key}.recursive", "nothing is mounted below the file of a namespace", "leave it out")
     if draft.spec.idmap:

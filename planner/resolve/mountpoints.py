@@ -55,15 +55,14 @@ def _make_source(draft: Draft, kind: NodeKind, context: Context) -> None:
     where, remedy = f'"{path}" in {source.name}', "leave out file"
     if filesystem.fixed.inside == "host":
         if draft.kind() != "file":
-            context.mistakes.add(f"{draft.key}.bind.file", f"{where} is a {draft.kind()} of the host", remedy)
+            context.wrong(f"{draft.key}.bind.file", f"{where} is a {draft.kind()} of the host", remedy)
         return
     if filesystem.fixed.inside == "kernel":
-        what = f"nothing can be created in a {filesystem.fixed.fstype}"
-        context.mistakes.add(f"{draft.key}.bind.file", what, remedy)
+        context.wrong(f"{draft.key}.bind.file", f"nothing can be created in a {filesystem.fixed.fstype}", remedy)
         return
     if problem := filesystem.contents.require(draft.root, kind, draft.key):
         remedy = "name another path" + (", or leave out file" if kind == "file" else "")
-        context.mistakes.add(f"{draft.key}.bind", f"{where} {problem}", remedy)
+        context.wrong(f"{draft.key}.bind", f"{where} {problem}", remedy)
 
 
 def _mountpoint(draft: Draft, context: Context) -> bool:
@@ -78,7 +77,7 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
     inside = parent.filesystem.fixed.inside
     if parent.kind() not in ("directory", None):
         what = f"its parent {parent.name} is a {parent.kind()}, not a directory"
-        context.mistakes.add(f"{draft.key}.target", what, "mount it elsewhere")
+        context.wrong(f"{draft.key}.target", what, "mount it elsewhere")
     elif parent.host is not None:
         _mountpoint_on_host(draft, parent.host, parent, context)
     elif inside in ("own", "opaque"):
@@ -95,7 +94,7 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
             return True  # a device node, fifo or socket is as good a mountpoint for a file as a file is
         if problem := parent.filesystem.contents.require(path, node_kind, draft.key):
             remedy = "a directory can be mounted on a directory only, a file on a file"
-            context.mistakes.add(f"{draft.key}.target", f'mountpoint "{draft.target}" {problem}', remedy)
+            context.wrong(f"{draft.key}.target", f'mountpoint "{draft.target}" {problem}', remedy)
     return True
 
 
@@ -105,8 +104,7 @@ def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
         return False
     if None not in (kind, below) and (kind == "directory") != (below == "directory"):
         what = f"a {kind} cannot be mounted on {parent.name}, which is a {below}"
-        remedy = "a directory can be mounted on a directory only, a file on a file"
-        context.mistakes.add(f"{draft.key}.target", what, remedy)
+        context.wrong(f"{draft.key}.target", what, "a directory can be mounted on a directory only, a file on a file")
     return True
 
 
@@ -125,12 +123,11 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
         if error.args[0] == IN_A_FILE:
             remedy = "mount it elsewhere: a part of the path that is not the last is a file"
         what = f'mountpoint "{path}" on the host: {error.args[0]}'
-        context.mistakes.add(f"{draft.key}.target", what, remedy)
+        context.wrong(f"{draft.key}.target", what, remedy)
         return
     if None not in (wanted, found) and (wanted == "directory") != (found == "directory"):
         what = f'"{path}" on the host is a {found}, and the mount is a {wanted}'
-        remedy = "a directory can be mounted on a directory only, a file on a file"
-        context.mistakes.add(f"{draft.key}.target", what, remedy)
+        context.wrong(f"{draft.key}.target", what, "a directory can be mounted on a directory only, a file on a file")
 
 
 def _is_read_only(bind: Draft, row: MountRow) -> bool:
@@ -146,11 +143,11 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
     if _is_read_only(parent, base.mount):
         what = f'mountpoint "{path}" on the host is not there'
         what += f", and what is mounted at {base.mount.mountpoint} is read-only"
-        context.mistakes.add(f"{draft.key}.target", what, "create it in what can be written to, or mount it elsewhere")
+        context.wrong(f"{draft.key}.target", what, "create it in what can be written to, or mount it elsewhere")
         return
     if not of(base.mount.fstype).made_in:
         what = f'"{path}" is not there, and in {base.mount.fstype} nothing can be made'
-        context.mistakes.add(f"{draft.key}.target", what, "name what is there, or mount it elsewhere")
+        context.wrong(f"{draft.key}.target", what, "name what is there, or mount it elsewhere")
         return
     kind = draft.kind()
     missing = [(draft.place, "directory" if kind in ("directory", None) else "file")]
@@ -162,7 +159,7 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
             continue
         if there not in ("directory", None):
             what = f'"{TargetPath(base.path).joined(above)}" on the host is a {there}, so nothing can be made in it'
-            context.mistakes.add(f"{draft.key}.target", what, "mount it elsewhere")
+            context.wrong(f"{draft.key}.target", what, "mount it elsewhere")
             return
         break
     for place, node in missing:
@@ -170,7 +167,7 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
         if node != first:
             what = f'"{TargetPath(base.path).joined(place)}" on the host is to be made as a {first} for {whose}'
             remedy = "mount a directory on a directory and a file on a file; or mount one of them elsewhere"
-            context.mistakes.add(f"{draft.key}.target", f"{what}, and as a {node} for {draft.name}", remedy)
+            context.wrong(f"{draft.key}.target", f"{what}, and as a {node} for {draft.name}", remedy)
             return
     draft.missing = tuple(
         ResolvedNode(path=path, kind=kind, declared=False, origin=draft.key)  # type: ignore[arg-type]
@@ -186,19 +183,18 @@ def _deleted_source(draft: Draft, context: Context) -> None:
     key = f"{draft.key}.bind.deleted"
     if filesystem is None or draft.host is not None:
         what = f'"{bind.path}" in {draft.source.name} is the host\'s, of which nothing is removed'
-        context.mistakes.add(key, what, "leave deleted out, or bind from a filesystem that the spec makes")
+        context.wrong(key, what, "leave deleted out, or bind from a filesystem that the spec makes")
     elif draft.root == "/":
         what = f"the root of {draft.source.name} cannot be removed from it"
-        context.mistakes.add(key, what, "leave deleted out, or name a path below it")
+        context.wrong(key, what, "leave deleted out, or name a path below it")
     elif filesystem.fixed.seal:
         what = f"the kernel makes no filesystem read-only of which something removed is shown: {draft.source.name}"
-        remedy = 'leave deleted out, or make its mounts read-only instead: attributes = ["ro"]'
-        context.mistakes.add(key, what, remedy)
+        context.wrong(key, what, 'leave deleted out, or make its mounts read-only instead: attributes = ["ro"]')
     elif only_reads(filesystem.fixed.fstype, filesystem.fixed.options) or (
         filesystem.fixed.fstype == "overlay" and filesystem.upper is None
     ):
         what = f"{draft.source.name} is read-only, and nothing can be removed from it"
-        context.mistakes.add(key, what, "leave deleted out, or bind from what can be written to")
+        context.wrong(key, what, "leave deleted out, or bind from what can be written to")
 
 
 def _hidden_source(draft: Draft, context: Context) -> None:
@@ -229,5 +225,5 @@ def _hidden_source(draft: Draft, context: Context) -> None:
                 "to get what is seen there, or add hidden = true to get what is underneath"
             )
         what = f'"{bind.path}" in {draft.source.name} is hidden by {name} ({cover.key})'
-        context.mistakes.add(f"{draft.key}.bind", what, remedy)
+        context.wrong(f"{draft.key}.bind", what, remedy)
         return

@@ -23,13 +23,13 @@ def check_type(draft: Draft, fstype: str, context: Context) -> bool:
         close = ""  # or it is one that nobody can mount, as nsfs
     lists = "/proc/filesystems lists those that it has; a module may be missing"
     remedy = f'did you mean "{close}"?' if close else lists
-    context.mistakes.add(f"{draft.key}.type", f'this kernel has no filesystem "{fstype}"', remedy)
+    context.wrong(f"{draft.key}.type", f'this kernel has no filesystem "{fstype}"', remedy)
     return False
 
 
 def check_device(draft: Draft, fstype: str, context: Context) -> None:
     """What is on a block device needs one, by its path; what is in a file takes a loop device: `image`."""
-    spec, wrong = draft.spec, context.mistakes.add
+    spec, wrong = draft.spec, context.wrong
     if spec.image is not None and fstype in _KNOWN and not fstypes.of(fstype).on_device:
         remedy = "write the type that is in the image (file IMAGE tells what it is), or leave image out"
         wrong(f"{draft.key}.image", f"{fstype} is on no device, so nothing of an image would be seen", remedy)
@@ -64,12 +64,11 @@ def check_device(draft: Draft, fstype: str, context: Context) -> None:
 def options_of(draft: Draft, context: Context) -> Pairs:
     """The options of a filesystem one by one, as the kernel takes them, without those that are mistakes."""
     pairs: list[tuple[str, str | bool]] = []
-    key, wrong = f"{draft.key}.options.", context.mistakes.add
+    key, wrong = f"{draft.key}.options.", context.wrong
     for name, value in draft.spec.options.items():
         instead = instead_of_option(name, value)
         if name in _FIELDS:
-            what = f"{name} is not given as an option"
-            wrong(key + name, what, f"write {_field_meant(name, value)} on the mount")
+            wrong(key + name, f"{name} is not given as an option", f"write {_field_meant(name, value)} on the mount")
         elif value is False:
             remedy = "leave the option out, or name the one that undoes it"
             wrong(key + name, "false asks for nothing", remedy)
@@ -102,7 +101,7 @@ def _field_meant(name: str, value: object) -> str:
 def ask_for_options(draft: Draft, options: Pairs, context: Context) -> None:
     """Tell each that the kernel says this type does not take, or that it is known to take for nothing."""
     fstype = draft.spec.type or ""
-    key, wrong = f"{draft.key}.options.", context.mistakes.add
+    key, wrong = f"{draft.key}.options.", context.wrong
     for name, one in options:
         if fstypes.is_ignored(fstype, name):
             close = context.closest(name, sorted(fstypes.of(fstype).takes))

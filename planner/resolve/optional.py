@@ -25,7 +25,7 @@ def leave_out_if_missing(draft: Draft, told: list[Mistake], context: Context) ->
     if not draft.spec.optional or not missing:
         return
     for one in missing:
-        context.mistakes.found.remove(one)
+        context.mistakes.remove(one)
     draft.gone = missing[0].what
     draft.filesystem = None
 
@@ -68,7 +68,7 @@ def settle_gone(context: Context) -> None:
                 waiting.append(one)
             else:
                 what = f"{one.name} {how} {draft.name} ({draft.key}), which is left out here: {reason_of(draft)}"
-                context.mistakes.add(key, what, "write optional = true here as well, or make this one without it")
+                context.wrong(key, what, "write optional = true here as well, or make this one without it")
     take_out(gone, context)
 
 

@@ -22,11 +22,11 @@ def check_stacking(context: Context) -> None:
         if heights[name] == HIGHEST + 1:  # of those upon it nothing more has to be said
             what = f"this is an overlay upon another one, and the kernel lays {HIGHEST} upon each other at most"
             remedy = "name the directories that it is made of instead"
-            context.mistakes.add(key_of(overlay, below.index(HIGHEST)), what, remedy)
+            context.wrong(key_of(overlay, below.index(HIGHEST)), what, remedy)
         if overlay.upper is not None and _height(overlay.upper, heights, context):
             what = f"{overlay.upper.path} is in an overlay, and the kernel keeps no changes of one in another"
             remedy = "name a directory of another filesystem, such as a tmpfs of the spec; layers may be in overlays"
-            context.mistakes.add(f"{key}.upper", what, remedy)
+            context.wrong(f"{key}.upper", what, remedy)
 
 
 def _height(ref: LayerRef, heights: dict[Handle, int], context: Context) -> int:

@@ -14,7 +14,7 @@ MOST = 500  # layers (OVL_MAX_STACK in fs/overlayfs/params.h)
 
 def settle_layers(draft: Draft, filesystem: FilesystemDraft, context: Context) -> None:
     """Find the directories that the overlay `draft` is made of; upper and work directories are made by themselves."""
-    spec, key, wrong = draft.spec, draft.key, context.mistakes.add
+    spec, key, wrong = draft.spec, draft.key, context.wrong
 
     def layer(value: str | MountPath, place: str, *, make: bool) -> LayerRef | None:
         if isinstance(value, str):
@@ -111,7 +111,7 @@ def check_layers(context: Context) -> None:
             other = changing.setdefault(spot, key)
             if other != key and not may_share(ref, key, other):
                 what = f"{ref.path} is taken by {other} already"
-                context.mistakes.add(key, what, "give each overlay directories of its own")
+                context.wrong(key, what, "give each overlay directories of its own")
     for filesystem, directories in overlays:
         spots: dict[tuple[str, str], str] = {}
         for number, (key, ref) in enumerate(directories):
@@ -121,17 +121,17 @@ def check_layers(context: Context) -> None:
                 other = changing.get(spot, key)
                 if not other.startswith(filesystem.fixed.origin + ".") and not may_share(ref, key, other):
                     what = f"{ref.path} changes: it is {changing[spot]} as well"
-                    context.mistakes.add(key, what, "take a directory that does not change")
+                    context.wrong(key, what, "take a directory that does not change")
             if spot in spots:
                 what = f"{ref.path} is {spots[spot]} as well"
-                context.mistakes.add(key, what, "an overlay can have each directory once only")
+                context.wrong(key, what, "an overlay can have each directory once only")
             spots.setdefault(spot, key)
         for (superblock, path), key in spots.items():
             for above in TargetPath(path).ancestors():
                 other = spots.get((superblock, above), "")
                 if other and not (_changes(key) and not _changes(other)):  # changes may be kept within a lower layer
                     what = f"{path} lies in {above}, which is {other}"
-                    context.mistakes.add(key, what, "directories of an overlay lie side by side")
+                    context.wrong(key, what, "directories of an overlay lie side by side")
                     break
 
 
@@ -172,4 +172,4 @@ def _is_there(key: str, layer: LayerRef, context: Context) -> None:
     if kind != "directory":
         where = f'"{layer.path}" in {layer.filesystem}'
         remedy = f'declare it there: [[mount.file]] with path = "{layer.path}" and directory = true'
-        context.mistakes.add(key, f"{where} is a {kind}" if kind else f"nothing provides {where}", remedy)
+        context.wrong(key, f"{where} is a {kind}" if kind else f"nothing provides {where}", remedy)

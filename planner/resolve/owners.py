@@ -37,16 +37,16 @@ def _find(
     if not place:
         close = context.closest(name, spaces)
         remedy = f'did you mean "{close}"?' if close else "name a [[namespace]] that has a user"
-        context.mistakes.add(field, f'there is no namespace "{name}"', remedy)
+        context.wrong(field, f'there is no namespace "{name}"', remedy)
         return ""
     if owner is None:
         spare = "within" if word == "within" else "this user"
         remedy = f"leave {spare} out, which is the same; or give that namespace a user"
-        context.mistakes.add(field, f'namespace "{name}" belongs to the user namespace in which it is built', remedy)
+        context.wrong(field, f'namespace "{name}" belongs to the user namespace in which it is built', remedy)
         return ""
     if name in trail:
         what = f"user namespaces go in a circle: {', '.join((*trail, name))}"
-        context.mistakes.add(field, what, "say of one of them what ids it has")
+        context.wrong(field, what, "say of one of them what ids it has")
         return ""
     if owner.of is not None:
         return _find(owner.of, key, spaces, users, context, (*trail, name))
@@ -68,19 +68,19 @@ def check_locks(context: Context) -> None:
         key = f"{draft.key}.locked"
         if draft.lock and not draft.space.user:
             what = "only what belongs to another user can be locked, and this namespace belongs to who builds it"
-            context.mistakes.add(key, what, "leave it out, or give the namespace a user")
+            context.wrong(key, what, "leave it out, or give the namespace a user")
         elif draft.lock == "locked" and (draft.parent is None or not draft.parent.lock):
             what = "it is the root" if draft.parent is None else f"what it stands on, {draft.parent.name}, is not"
             remedy = 'write locked = "attributes"'
             if draft.parent is not None:
                 remedy += f", or lock {draft.parent.name} as well"
-            context.mistakes.add(key, f"it can be unmounted with what it stands on: {what}", remedy)
+            context.wrong(key, f"it can be unmounted with what it stands on: {what}", remedy)
         elif draft.lock != "locked" and (cover := _locked_cover(draft)) is not None:
             what = f"{cover.name} covers its mountpoint, and is locked, so it stands before"
-            context.mistakes.add(draft.key, what, f"lock it as well, or do not lock {cover.name}")
+            context.wrong(draft.key, what, f"lock it as well, or do not lock {cover.name}")
         elif draft.lock == "locked" and (cover := _cover(draft)) is not None and _is_needed(draft):
             what = f"{cover.name} covers it, and is locked as well: nothing can get at it any more"
-            context.mistakes.add(key, what, "leave out what stands on it, and its peer group")
+            context.wrong(key, what, "leave out what stands on it, and its peer group")
 
 
 def _locked_cover(draft: Draft) -> Draft | None:
@@ -125,12 +125,12 @@ def check_peers(spec: Spec, groups: tuple[SharingGroup, ...], context: Context) 
             what = f'peer group "{group.name}" reaches into a user namespace: {who}'
             remedy = f'write master = "{group.name}" to receive only'
             remedy += f", or across_user_namespaces = true in [peer_group.{group.name}]"
-            context.mistakes.add(f"{draft.key}.peer_group", what, remedy)
+            context.wrong(f"{draft.key}.peer_group", what, remedy)
         owned = next((one for one in members if one.space.user), None)
         above = masters.get(group.master)
         while owned is not None and above is not None:
             if above.shared and not above.members and above.host is None:
                 what = f'no mount is in peer group "{above.name}", and nothing keeps it alive for another user'
-                context.mistakes.add(owned.key, what, "put a mount into it, or receive from another group")
+                context.wrong(owned.key, what, "put a mount into it, or receive from another group")
                 break
             above = masters.get(above.master)

@@ -56,7 +56,7 @@ def place_mounts(space: Space, context: Context) -> None:
         for one in behind.pop(draft, ()):
             heappush(heap, one)
     _tell_circles(behind, context)
-    if links and not context.mistakes.found:
+    if links and not context.mistakes:
         _check_ways(space, tree, links, context)
 
 
@@ -73,7 +73,7 @@ def _tell_circles(behind: dict[Draft, list[_Turn]], context: Context) -> None:
                 break
             if on[draft] in chain:
                 what = f"{draft.name} and {on[draft].name} stand on each other"
-                context.mistakes.add(f"{draft.key}.parent", what, "one of them needs another parent")
+                context.wrong(f"{draft.key}.parent", what, "one of them needs another parent")
             draft = on[draft]
 
 
@@ -101,12 +101,12 @@ def _check_ways(space: Space, tree: _Tree, links: dict[Draft, int], context: Con
         first = "so it is not clear which of them comes first"
         what = f'the way to "{draft.target}" is covered by {where.name}{led} {first}'
         remedy = "write the targets as the paths that the symlinks lead to, or name the parent on which it stands"
-        context.mistakes.add(f"{draft.key}.target", what, remedy)
+        context.wrong(f"{draft.key}.target", what, remedy)
 
 
 def _named_parent(draft: Draft, parent_id: str, context: Context) -> Draft | None:
     """The mount on which `draft` says that it stands; None if that is a mistake."""
-    key, wrong = f"{draft.key}.parent", context.mistakes.add
+    key, wrong = f"{draft.key}.parent", context.wrong
     parent = context.find(parent_id, key)
     if parent is None:
         return None
@@ -129,10 +129,10 @@ def _find_root(space: Space, context: Context) -> Draft | None:
     for draft in context.left_out:
         if draft.space is space and draft.placed and draft.target == "/" and draft.gone:
             what, remedy = f"it is the new root, and left out here: {draft.gone}", "a root is not optional"
-            context.mistakes.add(f"{draft.key}.optional", what, remedy)
+            context.wrong(f"{draft.key}.optional", what, remedy)
             return None
     key, remedy = f"{space.key}.root".lstrip("."), 'add a [[mount]] with target = "/", or write root = "inherit"'
-    context.mistakes.add(key, 'no mount has the target "/", so there is no new root', remedy)
+    context.wrong(key, 'no mount has the target "/", so there is no new root', remedy)
     return None
 
 
@@ -223,7 +223,7 @@ def _attach(
             where, place = tree.spot(parent, ROOT.joined(draft.target.relative_to(parent.target)))
         else:
             what = f'"{draft.target}" is not below "{parent.target}", where its parent {parent.name} stands'
-            context.mistakes.add(f"{draft.key}.target", what, "a target is read within its parent's path")
+            context.wrong(f"{draft.key}.target", what, "a target is read within its parent's path")
             return 0
         link = link_on_the_way(where, place, context)
         link_path = draft.target
@@ -240,17 +240,17 @@ def _attach(
         if is_magic(where, at, context):
             leads = "it leads to what a process has, and not where its text says"
             what = f'"{link_path}" is a magic link of /proc: {leads}'
-            context.mistakes.add(f"{draft.key}.target", what, "write the path that is meant")
+            context.wrong(f"{draft.key}.target", what, "write the path that is meant")
             return 0
         if draft.spec.on_symlink == "error":
             remedy = 'write the path it leads to, or on_symlink = "follow" (it never leaves the new root)'
-            context.mistakes.add(f"{draft.key}.target", f'"{link_path}" is a symlink to "{points_to}"', remedy)
+            context.wrong(f"{draft.key}.target", f'"{link_path}" is a symlink to "{points_to}"', remedy)
             return 0
         rest = draft.target.relative_to(link_path)
         draft.target = followed(link_path, points_to).joined(rest)
         links[draft] = links.get(draft, 0) + 1
     what = f'"{draft.spec.target}" leads through more than {MOST_LINKS} symlinks'
-    context.mistakes.add(f"{draft.key}.target", what, "write the path that is meant")
+    context.wrong(f"{draft.key}.target", what, "write the path that is meant")
     return 0
 
 
@@ -262,7 +262,7 @@ def leave_out_unsupported(context: Context) -> None:
             continue
         if draft.parent is None and draft.placed and draft.target == "/":
             what = "the root of the namespace cannot be left out"
-            context.mistakes.add(f"{draft.key}.unsupported", what, "say how it can be built")
+            context.wrong(f"{draft.key}.unsupported", what, "say how it can be built")
         waiting = [draft]
         while waiting:
             one = waiting.pop()

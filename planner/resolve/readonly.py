@@ -29,7 +29,7 @@ def expand_readonly(context: Context, bind_host: BindHost) -> None:
         if draft.spec.recursive and isinstance(draft.spec.bind, MountPath):
             what = "what this bind brings along would be left behind on a path of it that is made read-only"
             remedy = "write readonly on the mount that it is bound from, or bind the path by itself"
-            context.mistakes.add(f"{draft.key}.readonly", what, remedy)
+            context.wrong(f"{draft.key}.readonly", what, remedy)
             continue
         found = sorted(listed_paths(draft, "readonly", context), key=lambda one: one[1].depth)
         for key, path, _ in found:
@@ -59,7 +59,7 @@ def _add(
         remedy = 'take it out here, and write attributes = ["ro"] on that mount'
         if "preset." in draft.key:
             remedy = "leave optional out there: what is surely mounted takes the place of a preset's read-only path"
-        context.mistakes.add(key, f'{other.name} ({other.key}) is mounted on "{target}"', remedy)
+        context.wrong(key, f'{other.name} ({other.key}) is mounted on "{target}"', remedy)
         return
     spec = SpecMount.model_construct(target=target, recursive=draft.brings, attributes=["ro"])
     part = Draft(draft.space, draft.index, key, part_name("readonly", target, context), spec)

@@ -64,8 +64,8 @@ def resolve(spec: Spec, host: Host) -> Topology:
     groups = find_groups(spec, context)
     check_peers(spec, groups, context)
     _check_run(spec, context)
-    if context.mistakes.found:
-        raise SpecError(tuple(context.mistakes.found))
+    if context.mistakes:
+        raise SpecError(tuple(context.mistakes))
     return to_topology(spec, context, groups, users)
 
 
@@ -74,26 +74,25 @@ def _check_run(spec: Spec, context: Context) -> None:
     check_run_lengths(run, context)
     if run.hostname and "uts" not in run.unshare:
         what = f'the host name "{run.hostname}" would be set for the whole machine'
-        context.mistakes.add("run.hostname", what, 'add "uts" to unshare')
+        context.wrong("run.hostname", what, 'add "uts" to unshare')
 
 
 def name_mounts(spec: Spec, context: Context) -> None:
     """Give every mount a name: its id, or its target, with "#2" and so on where targets repeat."""
     if spec.namespace and spec.mount:
         what = "there are mounts both in namespaces and outside of them"
-        context.mistakes.add("mount[0]", what, "put each [[mount]] into a namespace: [[namespace.mount]]")
+        context.wrong("mount[0]", what, "put each [[mount]] into a namespace: [[namespace.mount]]")
     if not spec.namespace:
         mounts = entries(spec, "")
         _name_space(Space("", "", "", builds_root=_builds_root(spec, mounts)), mounts, spec.propagation, context)
         return
     if spec.preset:
-        what = "it is not said in which namespace"
-        context.mistakes.add("preset", what, "write it in each [[namespace]] that has it")
+        context.wrong("preset", "it is not said in which namespace", "write it in each [[namespace]] that has it")
     names: set[str] = set()
     for number, one in enumerate(spec.namespace):
         key = f"namespace[{number}]"
         if one.name in names:
-            context.mistakes.add(f"{key}.name", f'there are two namespaces "{one.name}"', "give each a name of its own")
+            context.wrong(f"{key}.name", f'there are two namespaces "{one.name}"', "give each a name of its own")
         names.add(one.name)
         mounts = entries(one, f"{key}.")
         space = Space(one.name, f"{one.name}:", key, builds_root=_builds_root(one, mounts))
@@ -121,7 +120,7 @@ def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Co
         name = mount.id
         if name is None and mount.target is None:
             what = "has neither a target nor an id, so nothing can show it"
-            context.mistakes.add(key, what, 'add target = "/path", or an id = "..." for other mounts to bind from')
+            context.wrong(key, what, 'add target = "/path", or an id = "..." for other mounts to bind from')
             name = key
         elif name is None:
             target = str(mount.target)
@@ -133,7 +132,7 @@ def _name_space(space: Space, mounts: list[Entry], propagation: str, context: Co
             first = context.by_id.setdefault(mount.id, draft)
             if first is not draft:
                 what = f'id "{mount.id}" is taken by {first.key}'
-                context.mistakes.add(f"{key}.id", what, "give each mount an id of its own")
+                context.wrong(f"{key}.id", what, "give each mount an id of its own")
 
 
 def _find_unused(context: Context) -> None:
@@ -148,4 +147,4 @@ def _find_unused(context: Context) -> None:
             continue
         if not any(one.placed for one in filesystem.mounts):
             what = f"{draft.name} has no target, and nothing is made from it"
-            context.mistakes.add(draft.key, what, "add target = ..., or bind from it, or leave it out")
+            context.wrong(draft.key, what, "add target = ..., or bind from it, or leave it out")

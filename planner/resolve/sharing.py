@@ -51,7 +51,7 @@ def find_groups(spec: Spec, context: Context) -> tuple[SharingGroup, ...]:
     for group in ordered:
         if not group.members and not group.receivers and group.name not in missed:
             what = f'no mount is in peer group "{group.name}"'
-            context.mistakes.add(group.key, what, "take it out, or name it in a mount's peer_group or master")
+            context.wrong(group.key, what, "take it out, or name it in a mount's peer_group or master")
     _find_workbenches(ordered, context)
     return tuple(group.settled(group.span) for group in ordered if group.span is not None)
 
@@ -74,7 +74,7 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
             continue
         if draft.spec.unbindable:
             what = "an unbindable mount is private, and so in no group"
-            context.mistakes.add(f"{draft.key}.unbindable", what, "leave out unbindable, or the group")
+            context.wrong(f"{draft.key}.unbindable", what, "leave out unbindable, or the group")
         known = True
         for field, name in (("peer_group", peer), ("master", master)):
             if name is not None and name not in groups:
@@ -86,7 +86,7 @@ def _assign_members(groups: dict[str, _GroupDraft], context: Context) -> None:
             if master is not None and groups[peer].master != master:
                 what = f'{draft.name} is in peer group "{peer}", and all peers of a group have one master'
                 remedy = f'write master = "{master}" in [peer_group.{peer}], and leave it out here'
-                context.mistakes.add(f"{draft.key}.master", what, remedy)
+                context.wrong(f"{draft.key}.master", what, remedy)
             groups[peer].members.append(draft)
         elif master is not None:
             # Slaves that are not shared need no group of their own, but they do need a seed to join from.
@@ -101,7 +101,7 @@ def _tell_unknown(key: str, name: str, groups: dict[str, _GroupDraft], context: 
     remedy = f'did you mean "{close}"?' if close else f"add a table [peer_group.{toml_key(name)}]"
     if name.startswith("/"):
         remedy = f'add a table [peer_group.NAME] with host = "{name}", and write that NAME here'
-    context.mistakes.add(key, f'there is no peer group "{name}"', remedy)
+    context.wrong(key, f'there is no peer group "{name}"', remedy)
 
 
 def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_GroupDraft] | None:
@@ -125,7 +125,7 @@ def _masters_first(groups: dict[str, _GroupDraft], context: Context) -> list[_Gr
             circle = trail[trail.index(name) :]
             sentence = ", ".join(f'"{one}" receives from "{groups[one].master}"' for one in circle)
             remedy = "a group cannot receive from itself; take one master out"
-            context.mistakes.add(f"{groups[name].key}.master", f"masters go in a circle: {sentence}", remedy)
+            context.wrong(f"{groups[name].key}.master", f"masters go in a circle: {sentence}", remedy)
             good = False
         for one in reversed(trail):
             state[one] = True
@@ -143,14 +143,14 @@ def _find_host(spec: Spec, group: _GroupDraft, context: Context) -> None:
     place = f"{group.key}.host"
     if table.master is not None:
         what = "a group of the host has the master that it has there"
-        context.mistakes.add(f"{group.key}.master", what, "leave out master, or host")
+        context.wrong(f"{group.key}.master", what, "leave out master, or host")
     found = context.look_to_mount(table.host, place, "name a path on the host that exists")
     if found is None:
         return
     if found.mount.peer_group == 0:
         kind = "a slave, but not shared itself" if found.mount.master else "private"
         what = f'no peer group is behind "{table.host}": the host\'s mount there ({found.mount.mountpoint}) is {kind}'
-        context.mistakes.add(place, what, f"make it shared on the host: mount --make-shared {found.mount.mountpoint}")
+        context.wrong(place, what, f"make it shared on the host: mount --make-shared {found.mount.mountpoint}")
         return
     group.host = found
     group.filesystem = f"host:{found.mount.device}"
@@ -168,8 +168,7 @@ def _find_spans(ordered: list[_GroupDraft], context: Context) -> None:
             if group.filesystem and filesystem != group.filesystem:
                 why = f"they are on different filesystems ({group.filesystem} and {filesystem})"
                 what = f'{first} and {who} cannot share events through "{group.name}": {why}'
-                remedy = "peers and slaves show one filesystem, so bind them from one mount"
-                context.mistakes.add(group.key, what, remedy)
+                context.wrong(group.key, what, "peers and slaves show one filesystem, so bind them from one mount")
                 break
             group.filesystem = filesystem
             group.span = span if group.span is None else common_ancestor(group.span, span)
@@ -177,7 +176,7 @@ def _find_spans(ordered: list[_GroupDraft], context: Context) -> None:
             row, members = group.host.mount, f"members of the group show {group.span}"
             what = f'the host\'s mount at "{row.mountpoint}" shows {row.root} of its filesystem, but {members}'
             remedy = "name a host mount of that group that shows more, or bind the members from below it"
-            context.mistakes.add(f"{group.key}.host", what, remedy)
+            context.wrong(f"{group.key}.host", what, remedy)
 
 
 def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
@@ -207,8 +206,7 @@ def _find_workbenches(ordered: list[_GroupDraft], context: Context) -> None:
             if not _found_workbench(draft, family, context):
                 part = f"{_span(family)} of the filesystem {name.removeprefix('host:')}"
                 what = f"no mount on the host shows {part}, which the members of a group have in common"
-                remedy = "mount a wider part of that filesystem on the host first"
-                context.mistakes.add(draft.fixed.origin, what, remedy)
+                context.wrong(draft.fixed.origin, what, "mount a wider part of that filesystem on the host first")
             for group in family:
                 group.filesystem = draft.fixed.name
 

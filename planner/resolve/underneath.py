@@ -16,7 +16,7 @@ def settle_underneath(context: Context) -> None:
 
 
 def _settle(draft: Draft, context: Context) -> None:
-    key, wrong = f"{draft.key}.contents", context.mistakes.add
+    key, wrong = f"{draft.key}.contents", context.wrong
     parent, filesystem = draft.parent, draft.filesystem
     if parent is None or filesystem is None:
         wrong(key, "it covers nothing", "name the directory that it shall begin with")
@@ -83,7 +83,7 @@ def _check_parts(filesystem: FilesystemDraft, path: str, context: Context) -> No
         kind = filesystem.contents.kind(one.root)
         if one.is_part and kind in (None, "symlink"):
             what = f'"{one.root}" in "{path}" is a symlink' if kind else f'there is no "{one.root}" in "{path}"'
-            context.mistakes.add(one.key, what, "correct the path, or leave it out")
+            context.wrong(one.key, what, "correct the path, or leave it out")
 
 
 def _begin_with_declared(
@@ -95,7 +95,7 @@ def _begin_with_declared(
     if not nodes:
         what = f"it covers nothing: no [[mount.file]] of {parent.name}, which the spec makes, is there"
         remedy = "declare it there, or name a directory of the host, or leave contents out"
-        context.mistakes.add(f"{draft.key}.contents", what, remedy)
+        context.wrong(f"{draft.key}.contents", what, remedy)
     for node in nodes:
         if node.path == base:
             asked = [("mode", f"{node.mode:04o}")] if node.mode >= 0 else []
@@ -106,5 +106,5 @@ def _begin_with_declared(
             continue
         there = node._replace(path=TargetPath("/").joined(node.path.relative_to(base)))
         if problem := filesystem.contents.add(there):
-            context.mistakes.add(f"{draft.key}.contents", f"{there.path} {problem}", "leave it out in one of them")
+            context.wrong(f"{draft.key}.contents", f"{there.path} {problem}", "leave it out in one of them")
     _check_parts(filesystem, draft.target, context)
