@@ -148,9 +148,7 @@ def _first_needed(tree: MountTree, index: int, wanted: list[int], done: dict[int
 
 
 def own_tree(proc: int) -> MountTree:
-    fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    with open(fd, "rb") as file:
-        return MountTree(parse_mountinfo(file.read()))
+    return MountTree(parse_mountinfo(syscalls.own_mountinfo(proc)))
 
 
 def copy_of_tree(tree: MountTree, start: int, copy: MountTree) -> dict[int, int]:

@@ -41,8 +41,7 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
         return None  # it reads the table again after each, and one that is lent stays as it was
     if words[0] not in _READERS:
         return _run(shelf, words, proc)
-    with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
-        table = file.read()
+    table = syscalls.own_mountinfo(proc)
     try:
         with lent(table):
             return _run(shelf, words, proc)

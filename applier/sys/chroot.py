@@ -103,8 +103,7 @@ def _line_of_root(mount: int) -> bytes:
     name = os.readlink(f"self/fd/{here}", dir_fd=proc)
     if not os.path.samestat(os.fstat(here), os.lstat(name)):
         raise FileNotFoundError(name)
-    with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
-        lines = file.read().splitlines(keepends=True)
+    lines = syscalls.own_mountinfo(proc).splitlines(keepends=True)
     line = next((one for one in lines if one.startswith(b"%d " % mount)), None)
     if line is None:
         raise FileNotFoundError(name)

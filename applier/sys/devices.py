@@ -66,8 +66,7 @@ def why_not_alike(mount: int, options: tuple[tuple[str, str | bool], ...], proc:
     os.mkdir(place)
     syscalls.move_mount(mount, abi.AT_FDCWD, place.encode(), abi.MOVE_MOUNT_F_EMPTY_PATH)
     try:
-        with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
-            rows = parse_mountinfo(file.read()).by_id()
+        rows = parse_mountinfo(syscalls.own_mountinfo(proc)).by_id()
         own = rows.pop(syscalls.mount_id(mount, b""))
     finally:
         syscalls.umount2(place.encode(), abi.MNT_DETACH)

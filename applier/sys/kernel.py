@@ -240,12 +240,8 @@ class LinuxKernel:
         return found
 
     def _configure(self, context: int, options: Options) -> None:
-        for key, value in options:
-            name = os.fsencode(key)
-            if value is True:
-                syscalls.fsconfig(context, abi.FSCONFIG_SET_FLAG, name, None, 0)
-            else:
-                syscalls.fsconfig(context, abi.FSCONFIG_SET_STRING, name, os.fsencode(str(value)), 0)
+        for name, value in options:
+            syscalls.set_option(context, name, value)
 
     def _create(self, context: int) -> int:
         syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
@@ -265,8 +261,7 @@ class LinuxKernel:
                 return self._create(context)
 
     def _table(self) -> MountTable:
-        with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc), "rb") as file:
-            return parse_mountinfo(file.read())
+        return parse_mountinfo(syscalls.own_mountinfo(self._proc))
 
     def new_overlay(self, source: str, options: Options) -> int:
         """A context for an overlay; it gets its directories one by one, so that few descriptors are open at once."""

@@ -63,8 +63,7 @@ def carry_out_unmount(target: str, lazy: bool, proc: int) -> None:
     flags = abi.MNT_DETACH if lazy else 0
     below: list[str] = []
     if proc >= 0:
-        with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
-            rows = parse_mountinfo(file.read()).rows
+        rows = parse_mountinfo(syscalls.own_mountinfo(proc)).rows
         below = [row.mountpoint for row in rows if row.mountpoint.startswith(target.rstrip("/") + "/")]
     try:
         for path in (*reversed(below), target):

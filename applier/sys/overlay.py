@@ -87,8 +87,7 @@ def id_mapped(directory: int, userns: int, proc: int) -> Iterator[tuple[int, str
 
 def _name_in_yard(directory: int, name: str, proc: int) -> str:
     """A path for a clone of `directory` that tells of its device and of its path in that; "" if it has none."""
-    with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
-        row = parse_mountinfo(file.read()).by_id().get(syscalls.mount_id(directory, b""))
+    row = parse_mountinfo(syscalls.own_mountinfo(proc)).by_id().get(syscalls.mount_id(directory, b""))
     path = os.readlink(f"self/fd/{directory}", dir_fd=proc)
     if row is None or not TargetPath(path).is_under(row.mountpoint):
         return ""

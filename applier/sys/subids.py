@@ -94,20 +94,15 @@ def _run(command: list[str]) -> tuple[int, str]:
     reading, writing = pipe()
     with open(reading, encoding="utf-8", errors="replace") as file:
         try:
-            child = os.posix_spawn(
-                command[0],
-                command,
-                {},
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, writing, 1),
-                    (os.POSIX_SPAWN_DUP2, writing, 2),
-                    # What we were started with may be inheritable; there is no harm in closing one that is closed.
-                    *((os.POSIX_SPAWN_CLOSE, int(fd)) for fd in os.listdir("/proc/self/fd") if int(fd) > 2),
-                ],
-                setsigmask=(),
-                setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM),
-            )
+            actions = [
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, writing, 1),
+                (os.POSIX_SPAWN_DUP2, writing, 2),
+                # What we were started with may be inheritable; there is no harm in closing one that is closed.
+                *((os.POSIX_SPAWN_CLOSE, int(fd)) for fd in os.listdir("/proc/self/fd") if int(fd) > 2),
+            ]
+            defaults = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM)
+            child = os.posix_spawn(command[0], command, {}, file_actions=actions, setsigmask=(), setsigdef=defaults)
         except OSError as error:
             return -1, error.strerror or str(error)
         finally:

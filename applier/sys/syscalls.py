@@ -217,13 +217,18 @@ def fsconfig(context: int, command: int, key: bytes | None, value: bytes | None,
         )
 
 
+def set_option(context: int, name: str, value: str | bool) -> None:
+    """fsconfig(2) of an option; True for one without a value."""
+    if value is True:
+        fsconfig(context, abi.FSCONFIG_SET_FLAG, os.fsencode(name), None, 0)
+    else:
+        fsconfig(context, abi.FSCONFIG_SET_STRING, os.fsencode(name), os.fsencode(str(value)), 0)
+
+
 def try_option(fstype: str, name: str, value: str | bool) -> None:
     """Give an option to a filesystem of which nothing is made. Raises KernelRefusal, with what the filesystem says."""
     with closing_fd(fsopen(fstype.encode())) as context:
-        if value is True:
-            fsconfig(context, abi.FSCONFIG_SET_FLAG, os.fsencode(name), None, 0)
-        else:
-            fsconfig(context, abi.FSCONFIG_SET_STRING, os.fsencode(name), os.fsencode(str(value)), 0)
+        set_option(context, name, value)
 
 
 def create_exclusively(context: int) -> bool:
@@ -312,6 +317,12 @@ def close(fd: int) -> None:
     except OSError as error:
         if error.errno == errno.EBADF:
             raise
+
+
+def own_mountinfo(proc: int) -> bytes:
+    """The mount table of this process, by a descriptor of /proc: after pivot_root(2) that is nowhere else."""
+    with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
+        return file.read()
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -56,10 +56,7 @@ class Forest:
 
     def order(self) -> list[int]:
         """All mounts, parents first."""
-        order = list(self.children.get(OUTSIDE, ()))
-        for at in order:
-            order += self.children.get(at, ())
-        return order
+        return self.below(OUTSIDE)[1:]
 
     def below(self, at: int) -> list[int]:
         """The mount and all that stands on it, parents first."""

@@ -306,8 +306,7 @@ class MakeNode(NamedTuple):
     kind: Literal["make_node"] = "make_node"
 
     def describe(self) -> str:
-        what = {"file": "file", "directory": "directory"}.get(self.node, self.node)
-        return f"make {what} {self.within}:/{self.path}"
+        return f"make {self.node} {self.within}:/{self.path}"
 
 
 class CopyContents(NamedTuple):
