@@ -108,20 +108,21 @@ def _substitution(command: str, *, extended: bool) -> tuple[re.Pattern[str], _By
     match = re.fullmatch(
         rf"s{mark}((?:[^{mark}\\]|\\.)*){mark}((?:[^{mark}\\]|\\.)*){mark}([gpiI]*)", command, re.DOTALL
     )
-    if match is None:
+    if match is None or not mark:
         return None
     flags = re.IGNORECASE if {"i", "I"} & set(match[3]) else 0
     source = match[1].replace(f"\\{command[1]}", command[1]) if command[1] not in "|+?(){}" else match[1]
     pattern = compiled(source, extended=extended, flags=flags, escapes=True)
-    if pattern is None or is_ambiguous(pattern.pattern):
-        return None
     template = match[2]
+    groups = [int(digit) for digit in re.findall(r"\\([0-9])|\\.", template, re.DOTALL) if digit]
+    if pattern is None or is_ambiguous(pattern.pattern) or max(groups, default=0) > pattern.groups:
+        return None
 
     def by(found: re.Match[str]) -> str:
         def one(piece: re.Match[str]) -> str:
             if piece[0] == "&":
                 return found[0]
-            if piece[1].isdigit():
+            if piece[1] in "0123456789":
                 return found[int(piece[1])] or ""
             return {"n": "\n", "t": "\t"}.get(piece[1], piece[1])
 

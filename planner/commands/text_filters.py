@@ -66,7 +66,7 @@ def _cut(arguments: list[str], text: str) -> Filtered:
         return None
     given, _ = read
     wanted = given.get("f") or given.get("c") or given.get("b") or ""
-    if _numbers(wanted, 0) is None:
+    if _numbers(wanted, 0) is None or given.get("d") == "":
         return None
     found = []
     for line in lines_of(text):
