@@ -116,8 +116,8 @@ def finish(plan: Plan | None, operand: Operand, allowed: Allowed, *, undo: bool)
             journal.remove()
             entry = None
         if entry is None:
-            what = f"no change of {_label(operand)} was interrupted"
-            remedy = "to have it as it was, apply what it was made from: mountplan apply SPEC --live"
+            what, option = f"no change of {_label(operand)} was interrupted", f"--{operand.kind} {operand.value}"
+            remedy = f"to have it as it was, apply what it was made from: mountplan apply SPEC --live {option}"
             raise ChangeUnfinished(what, remedy, 2)
         if entry.under_way:
             _refuse_unfinished(journal, operand)
