@@ -50,9 +50,10 @@ def find_standing(
         rows.setdefault(row.device, row)
     made = Parts(record.plan).filesystems if record else {}
     owner = {device: name for name, device in record.devices.items()} if record else {}
+    usual = _values(record.defaults) if record else {}
     devices: dict[Handle, str] = {}
     for name, device in record.devices.items() if record else ():
-        if name in parts.filesystems and device in rows and _alike(made[name], parts.filesystems[name]):
+        if name in parts.filesystems and device in rows and _alike(made[name], parts.filesystems[name], usual):
             devices[name] = device
     votes, more = (
         Counter((wanted.device[1:], there.device) for wanted, there in pairs if wanted.device[:1] == "=")
@@ -64,7 +65,7 @@ def find_standing(
         if fs is None or name in devices or device in taken:
             continue
         if device in owner:
-            fits = _alike(made[owner[device]], fs)
+            fits = _alike(made[owner[device]], fs, usual)
         else:
             fits = (device not in host or of(rows[device].fstype).is_shared) and _shows(rows[device], fs)
         if fits:
@@ -136,7 +137,7 @@ def _is_changed_below(above: PlannedFilesystem, before: PlannedFilesystem, now: 
 def _equal(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:
     first, second = ({node._replace(origin="") for node in fs.nodes} for fs in (one, two))
     same = _unnamed(one.creation) == _unnamed(two.creation) and first == second
-    return same and _alike(one, two) and (one.removed, one.sealed) == (two.removed, two.sealed)
+    return same and _alike(one, two, {}) and (one.removed, one.sealed) == (two.removed, two.sealed)
 
 
 def _fixed(fstype: str, options: Pairs) -> Pairs:
@@ -144,10 +145,13 @@ def _fixed(fstype: str, options: Pairs) -> Pairs:
     return tuple(pair for pair in options if pair[0] not in changeable and pair != _READ_ONLY)
 
 
-def _dropped(fstype: str, before: Pairs, after: Pairs) -> bool:
-    """Whether an option is no longer asked for that cannot be taken back while the filesystem stands."""
+def _dropped(fstype: str, before: Pairs, after: Pairs, usual: Mapping[str, str]) -> bool:
+    """Whether an option is no longer asked for that cannot be taken back while the filesystem stands: of which neither
+    the type nor `usual` says what it is without.
+    """
     gone = {key for key, _ in before} - {key for key, _ in after} - {"ro"}
-    return any(not of(fstype).changeable.get(key) for key in gone)
+    changeable = of(fstype).changeable
+    return any(not (changeable.get(key) or (key in changeable and key in usual)) for key in gone)
 
 
 def doubled_uppers(
@@ -175,14 +179,14 @@ def doubled_uppers(
             yield fs.creation
 
 
-def _alike(one: PlannedFilesystem, two: PlannedFilesystem) -> bool:
+def _alike(one: PlannedFilesystem, two: PlannedFilesystem, usual: Mapping[str, str]) -> bool:
     first, second = one.creation, two.creation
     if type(first) is not type(second) or one.contents != two.contents:
         return False
     if isinstance(first, s.MakeFilesystem) and isinstance(second, s.MakeFilesystem):
         if (first.fstype, first.source) != (second.fstype, second.source):
             return False
-        if _dropped(first.fstype, first.options, second.options):
+        if _dropped(first.fstype, first.options, second.options, usual):
             return False
         fixed = (_fixed(first.fstype, creation.options) for creation in (first, second))
         return not differing_asked(first.fstype, *fixed)
@@ -253,10 +257,12 @@ def _changes(
     asked = tuple(pair for pair in creation.options if pair[0] in changeable)
     if earlier is not None and isinstance(earlier.creation, s.MakeFilesystem):
         old = tuple(pair for pair in earlier.creation.options if pair[0] in changeable)
-        asked += tuple((key, changeable[key]) for key, _ in old if key not in dict(asked) and changeable[key])
-        usual = {**changeable, **_values(record.defaults if record else "")}
+        usual = _values(record.defaults) if record else {}
         back = [name for name in since if name in changeable]
-        asked += tuple((name, usual[name]) for name in back if name not in dict(asked) and usual[name])
+        for name in dict.fromkeys((*(name for name, _ in old), *back)):
+            without = changeable[name] or usual.get(name)
+            if without and name not in dict(asked):
+                asked += ((name, without),)
         names = {*back, *(name for name, _, _ in differing_asked(creation.fstype, asked, old))}
     else:
         there = _values(row.options)
