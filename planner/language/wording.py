@@ -118,7 +118,10 @@ def _finding(error: Mapping[str, Any], model: Any) -> ModelFinding:
     if kind == "extra_forbidden":
         return ModelFinding(path, "unknown key", _unknown(str(path[-1]), owner, model), "unknown")
     if kind == "missing":
-        return ModelFinding(path, "is missing", f"add {field.line}" if field else "add it", "missing")
+        remedy = f"add {field.line}" if field else "add it"
+        if path[-1:] == ("mount",) and path[-2:-1] == ("bind",) and isinstance(value.get("path"), str):
+            remedy += f"; a path of the host is written bind = {shown(value['path'])}"
+        return ModelFinding(path, "is missing", remedy, "missing")
     if field is None:
         return ModelFinding(path, f"is {described(value)}", "leave it out")
     if kind == "bool_type":

@@ -138,7 +138,7 @@ def test_every_example_is_a_spec(path: Path) -> None:
         ('bind = "/a\\u0000b"', '"/a\\x00b" contains a NUL character', None),
         ('bind = "/a\\nb"', '"/a\\nb" contains a newline', None),
         ('bind = ""', "is empty", None),
-        ('bind = { path = "/x" }', "is missing", 'add mount = "data"'),
+        ('bind = { path = "/x" }', "is missing", 'add mount = "data"; a path of the host is written bind = "/x"'),
         ('bind = { mount = "m", paht = "/x" }', "unknown key", 'did you mean "path"?'),
         ("recursive = 1", "is the number 1, not true or false", "write recursive = true"),
         ('create = "no"', 'is the string "no", not true or false', "write create = false"),
