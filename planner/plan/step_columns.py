@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from mountplan.planner.plan.steps import Step
-from mountplan.planner.tables.columns import RecordColumns, columns_of
+from mountplan.planner.tables.columns import RecordColumns, RecordsLater, columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any, TypeAlias
+    from typing import TypeAlias
 
     from mountplan.planner.tables.columns import Columns
 
 
-class StepColumns:
-    """What a tuple of steps holds. Equal to that, and to be read as one: when that is done for the first time, the
-    steps are made, and kept.
-    """
+class StepColumns(RecordsLater):
+    """Steps of all kinds in their order, by the columns of each kind."""
 
     __slots__ = ("_counts", "_place", "_steps", "alike", "order")
 
@@ -32,23 +29,8 @@ class StepColumns:
             self._steps = self.between(0, len(self.order))
         return self._steps
 
-    def __iter__(self) -> Iterator[Step]:
-        return iter(self._made())
-
     def __len__(self) -> int:
         return len(self.order)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._made()[place]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, (tuple, StepColumns)) and self._made() == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(self._made())
-
-    def __repr__(self) -> str:
-        return repr(self._made())
 
     def between(self, begin: int, end: int) -> tuple[Step, ...]:
         """The steps from number `begin` to before `end`; the others are not made. Least work if asked in order."""

@@ -55,10 +55,34 @@ class AlikeColumn(_Base):
         return range(self._count).index(start) if value == self.value else [].index(value)
 
 
-class RecordColumns(_Base):
-    """What a tuple of records holds, by its columns. Equal to such a tuple, and to be read as one: when that is done
-    for the first time, the records are made, and kept.
+class RecordsLater(_Base):
+    """What a tuple of records holds. Equal to that, and to be read as one: when that is done for the first time, the
+    records are made, and kept.
     """
+
+    __slots__ = ()
+
+    def _made(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._made())
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._made()[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (tuple, RecordsLater)) and self._made() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._made())
+
+    def __repr__(self) -> str:
+        return repr(self._made())
+
+
+class RecordColumns(RecordsLater):
+    """Records of one class, by their columns."""
 
     __slots__ = ("_begin", "_few", "_records", "cls", "columns")
 
@@ -74,23 +98,8 @@ class RecordColumns(_Base):
             self._records = tuple(map(tuple.__new__, repeat(self.cls), zip(*self.columns, strict=True)))
         return self._records
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._made())
-
     def __len__(self) -> int:
         return len(self.columns[0])
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._made()[place]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, (tuple, RecordColumns)) and self._made() == tuple(other)
-
-    def __hash__(self) -> int:
-        return hash(self._made())
-
-    def __repr__(self) -> str:
-        return repr(self._made())
 
     def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
         return self._made().index(value, start, stop)
