@@ -98,6 +98,6 @@ def columns(rows: Sequence[tuple[str, ...]], caps: tuple[int, ...]) -> list[str]
                 widths[at] = size
     lines = []
     for row in rows:
-        parts = [padded(row[at], widths[at]) + "  " if widths[at] else row[at] for at in range(len(caps))]
+        parts = [padded(row[at], widths[at]) + "  " for at in range(len(caps)) if widths[at] or row[at]]
         lines.append(("".join(parts) + "".join(row[len(caps) :])).rstrip())
     return lines

@@ -7,7 +7,7 @@ import pytest
 from mountplan.planner.render.fitting import cut, fitted, wrapped
 from mountplan.planner.render.outline import folded_text, outline
 from mountplan.planner.render.table_text import table_lines
-from mountplan.planner.render.words import place_below, width
+from mountplan.planner.render.words import columns, place_below, width
 from mountplan.planner.tables.table import MountRow, MountTable
 
 ROWS: list[tuple[str, ...]] = [
@@ -29,6 +29,11 @@ def test_with_room_enough_or_none_at_all_nothing_is_cut() -> None:
     for room in (200, None):
         lines = fitted(ROWS, (36, 24, 10), room, spare=(1, 2))
         assert all(cell in line for row, line in zip(ROWS, lines, strict=True) for cell in row)
+
+
+def test_what_is_wider_than_a_column_has_a_gap_behind_it() -> None:
+    assert ["wide  next"] == columns([("wide", "next")], (3,))
+    assert ["wide  next", "", "a  next"] == columns([("wide", "next"), ("", ""), ("a", "next")], (3,))
 
 
 def test_what_can_be_spared_goes_before_the_rest_is_unreadable() -> None:
