@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mountplan.planner.attributes import IDMAP, parse_shown, show
 from mountplan.planner.change.change_plan import ChangeLine, ChangeObstacle, Sign
@@ -94,7 +94,7 @@ class Descriptions:
             yield ExaminedSite(place, on[place], [], mode="append")
 
     def _gone(self, found: int, site: ExaminedSite, whose: str = "the spec does not have it") -> None:
-        self._check_leaving(found, self._space.found.rows[found].mountpoint)
+        self._check_leaving(found, self._space.found.rows[found].mountpoint, site)
         self._gone_line(found, whose)
         self._gone_below(found, site)
 
@@ -114,10 +114,11 @@ class Descriptions:
     def _swap(self, wanted: int, found: int, why: str, site: ExaminedSite) -> None:
         space = self._space
         row, there = space.wanted.rows[wanted], space.found.rows[found]
-        self._check_leaving(found, there.mountpoint)
+        self._check_leaving(found, there.mountpoint, site)
         before, after = self._what(space.found, found), self._what(space.wanted, wanted)
         what = f"{before} -> {after}" if before != after else after
-        self._line("swap", row.mountpoint, self._layer(site, wanted), what, why, space.origins[wanted], found)
+        layer, origin = self._layer(site, wanted), space.origins[wanted]
+        self._line("swap", row.mountpoint, layer, what, why, origin, found, site.staying)
 
     def _kept(self, one: ExaminedMount, site: ExaminedSite) -> None:
         space = self._space
@@ -135,13 +136,13 @@ class Descriptions:
             why = "its group is made anew" if self._sharing.is_made_anew(space, one.wanted) else _SAYS
             self._line("~", row.mountpoint, layer, what, why, origin, None)
 
-    def _check_leaving(self, found: int, mountpoint: str) -> None:
+    def _check_leaving(self, found: int, mountpoint: str, site: ExaminedSite) -> None:
         space = self._space
         if space.standing.locks.get(space.found.rows[found].mount_id) == "locked":
             what = f"{mountpoint} is locked: it came with a more privileged user's tree"
             self.obstacles.append(ChangeObstacle("locked", what, "leave it where it is"))
-        for user in space.users(found) if not self._allowed.move else ():
-            if user.root:
+        for _, user in space.users_by_mount(found, below=True, but=site.staying):
+            if user.root and not self._allowed.move:
                 name = user.command or "process"
                 what = f"{mountpoint}: {name} ({user.pid}) has its root there, and would keep the old one"
                 self.obstacles.append(ChangeObstacle("move", what, "--allow-move lets it be so"))
@@ -152,11 +153,14 @@ class Descriptions:
         mountpoint, layer = space.wanted.rows[wanted].mountpoint, self._layer(site, wanted)
         self._line("+", mountpoint, layer, what, "the spec has it", space.origins[wanted], None)
 
-    def _line(self, sign: Sign, mount: str, layer: str, what: str, why: str, origin: str, found: int | None) -> None:
+    def _line(
+        self, sign: Sign, mount: str, layer: str, what: str, why: str, origin: str, found: int | None,
+        staying: Sequence[int] = (),
+    ) -> None:  # fmt: skip
         notices: tuple[str, ...] = ()
         if found is not None:
             rows = self._space.found.rows
-            users = self._space.users_by_mount(found, below=sign == "swap")
+            users = self._space.users_by_mount(found, below=sign == "swap", but=staying)
             told = (f"{user}" + (f", of {rows[at].mountpoint}" if at != found else "") for at, user in users)
             words = list(dict.fromkeys(told))
             notices = tuple(words[:_MOST]) + ((f"{len(words) - _MOST} more",) if len(words) > _MOST else ())

@@ -56,6 +56,11 @@ class ExaminedSite:
         return not (self.kept and self.inner[self.wanted[-1]].dirty)
 
     @property
+    def staying(self) -> list[int]:
+        """Those of `found` that stay where they are while what is beneath them is exchanged."""
+        return self.found[len(self.found) - self.upper :] if self.mode == "peer" else []
+
+    @property
     def keeps_top(self) -> bool:
         """Whether the topmost mount stays."""
         inner = self.inner.get(self.wanted[-1])

@@ -6,7 +6,7 @@ the two tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import product
 
 from mountplan.planner.change.standing import StandingSpace, User
@@ -85,13 +85,14 @@ class PairedSpace:
         """The processes that have something of a mount, or of what stands on it; each once for each mount."""
         return tuple(user for _, user in self.users_by_mount(found, below=below))
 
-    def users_by_mount(self, found: int, *, below: bool) -> Iterator[tuple[int, User]]:
+    def users_by_mount(self, found: int, *, below: bool, but: Container[int] = ()) -> Iterator[tuple[int, User]]:
+        """`but`: mounts above that stay where they are, with what stands on them."""
         waiting = [found]
         for at in waiting:
             for user in self.standing.users.get(self.found.rows[at].mount_id, ()):
                 yield at, user
             if below:
-                waiting += self.found.children.get(at, ())
+                waiting += (child for child in self.found.children.get(at, ()) if child not in but)
 
 
 def seen_at(spaces: Iterable[PairedSpace], device: str, path: str = "/") -> tuple[str, str]:

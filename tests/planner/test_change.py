@@ -577,3 +577,14 @@ def test_what_the_spec_leaves_out_stays_where_it_stands(more: str) -> None:
     found = plan_change(planned(text + more), stands, Allowed(), 100_000)
     assert ((), ["/new"] if more else []) == (found.obstacles, [one.mount for one in found.changes])
     assert ("/b: fuse tmpfs is left out of the spec, and stays",) == found.asides
+
+
+def test_who_has_something_of_what_stays_above_does_not_notice_what_is_exchanged_beneath() -> None:
+    """A process in there was said to notice, and one whose root is there to take --allow-move."""
+    before, after = (tmpfs("/a", f'source = "{word}"\n') + tmpfs("/a", 'source = "top"\n') for word in ("one", "two"))
+    stands = standing(planned(before))
+    (space,) = stands.spaces
+    top = max(row.mount_id for row in space.table.rows)
+    space = space._replace(users={top: (User(7, "sh", ("its root",), root=True, writes=False),)})
+    found = plan_change(planned(after), stands._replace(spaces=(space,)), Allowed(), 100_000)
+    assert ((), [("swap", ())]) == (found.obstacles, [(one.sign, one.notices) for one in found.changes])
