@@ -24,10 +24,22 @@ _BINDS = {  # option -> (attributes, may the source be missing)
     "--ro-bind": (("ro", "nosuid", "nodev"), False),
     "--ro-bind-try": (("ro", "nosuid", "nodev"), True),
 }
+_OF_DESCRIPTORS = ("--bind-fd", "--ro-bind-fd")
 UNSHARED_BY_ALL = ("user", "ipc", "pid", "net", "uts", "cgroup")
 _NAMESPACES = {f"--unshare-{kind}": kind for kind in UNSHARED_BY_ALL}
 _NAMESPACES |= {f"--unshare-{kind}-try": kind for kind in ("user", "cgroup")}
-_MORE = ("--proc", "--dev", "--tmpfs", "--dir", "--symlink", "--setenv", "--chdir", "--hostname", "--cap-add")
+_MORE = (
+    *_OF_DESCRIPTORS,
+    "--proc",
+    "--dev",
+    "--tmpfs",
+    "--dir",
+    "--symlink",
+    "--setenv",
+    "--chdir",
+    "--hostname",
+    "--cap-add",
+)
 PROC_COVERS = ("sys", "sysrq-trigger", "irq", "bus")
 # Options that say nothing about mounts, and how many words follow each; those in _QUIET are of no use in a spec.
 _OTHER = {
@@ -121,6 +133,14 @@ class _BubblewrapImport:
         if option in _BINDS:
             attributes, optional = _BINDS[option]
             self._bind(words.next(option), absolute(words.next(option)), attributes, optional)
+        elif option in _OF_DESCRIPTORS:
+            number, place = words.next(option), absolute(words.next(option))
+            path = self.facts.link(f"/proc/self/fd/{number}") if number.isdecimal() and int(number) > 2 else ""
+            if path.startswith("/"):
+                self._bind(path, place, *_BINDS[option.removesuffix("-fd")])
+            else:
+                what = f"descriptor {number} is open on nothing that has a path"
+                self.refusal.add(option, what, "open it for this command as well, as in 9< DIRECTORY")
         elif option in self._AT_PLACE:
             self._AT_PLACE[option](self, absolute(words.next(option)))
         elif option in ("--file", "--bind-data", "--ro-bind-data"):

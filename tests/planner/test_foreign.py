@@ -45,7 +45,7 @@ class Machine:
         return path
 
     def link(self, path: str) -> str:
-        return ""
+        return {"/proc/self/fd/8": "/opt/eight", "/proc/self/fd/9": "pipe:[1]"}.get(path, "")
 
     def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
         return (source, target, bind) in (("proc", "/proc", False), ("/dev/shm", "/dev/shm", True))
@@ -473,6 +473,16 @@ def test_claims_of_a_set_other_pods_and_containers_that_come_first_are_found() -
     assert "before" == import_kubernetes(both, "p", Machine(), container="before").name
     waiting = import_kubernetes(both, "p", Machine(), container="b").left_out()
     assert "/data: /srv/none is not there: the pod would wait for it, for type Directory" in waiting
+
+
+def test_a_descriptor_that_bubblewrap_binds_is_the_path_that_it_is_open_on() -> None:
+    draft = bwrap("--bind-fd", "8", "/a", "--ro-bind-fd", "8", "/b", "sh")
+    assert [("/opt/eight", ["nosuid", "nodev"]), ("/opt/eight", ["ro", "nosuid", "nodev"])] == [
+        (one.keys["bind"], one.keys["attributes"]) for one in draft.mounts if one.target in ("/a", "/b")
+    ]
+    for number in ("9", "10", "1", "x"):
+        with pytest.raises(SpecError, match="is open on nothing that has a path"):
+            bwrap("--bind-fd", number, "/a", "sh")
 
 
 def test_what_kubernetes_expands_is_expanded_and_what_it_refuses_is_told() -> None:
