@@ -404,8 +404,7 @@ def _enter_file(action: a.EnterFile) -> None:
 def _set_options(context: int, options: str) -> None:
     for option in filter(None, options.split(",")):
         name, equals, value = option.partition("=")
-        kind = abi.FSCONFIG_SET_STRING if equals else abi.FSCONFIG_SET_FLAG
-        syscalls.fsconfig(context, kind, name.encode(), os.fsencode(value) if equals else None, 0)
+        syscalls.set_option(context, name, value if equals else True)
 
 
 def _reconfigure(action: a.SetReadOnly) -> None:

@@ -139,7 +139,7 @@ def dropped(fstype: str, asked: Pairs, shown: str) -> list[tuple[str, str, str]]
         return []
     there = _shown(shown)
     return [
-        (name, "set" if value is True else str(value), NOT_SHOWN)
+        (name, _wish(value), NOT_SHOWN)
         for name, value in asked
         if name in unless and name not in there and name not in there.get("fsync", ())
         if value is not False
