@@ -191,9 +191,7 @@ def _filesystem(
             if word in options:
                 keys[key] = str(options.pop(word))
         keys["source"] = source
-    elif any(one in options for one in _OF_LOOP) or (
-        of(fstype).on_device and source.startswith("/") and ".img" in source
-    ):
+    elif any(one in options for one in _OF_LOOP) or (of(fstype).on_device and _is_image(source, facts)):
         keys["image"] = _image(source, options)
         for one in _OF_LOOP:
             options.pop(one, None)
@@ -210,6 +208,12 @@ def _filesystem(
     add_attributes(mount, words, recursive=False)
     share(draft, mount, words.events, None)
     return mount
+
+
+def _is_image(source: str, facts: ImportFacts) -> bool:
+    """mount(8) puts a loop device between by itself, where it is told a file."""
+    is_file = source.startswith("/") and not source.startswith("/dev/") and facts.kind(source) == "file"
+    return is_file or (source.startswith("/") and ".img" in source)
 
 
 def _image(path: str, options: Mapping[str, object]) -> object:

@@ -311,6 +311,8 @@ def test_what_ramfs_ignores_or_has_given_anew_is_not_imported() -> None:
 def test_a_part_of_an_image_in_an_fstab_is_that_part_and_no_other() -> None:
     """The whole image may hold another filesystem at its beginning."""
     line = "/a.img /a ext4 loop,offset=1M,sizelimit=2KB\n/a.img /b ext4 loop\n/a.img /c ext4 loop,offset=x\n"
+    (unnamed,) = import_fstab("/srv/disk.conf /d squashfs defaults", "f", Machine()).mounts
+    assert "/srv/disk.conf" == unnamed.keys["image"], "a file, whatever it is called"
     images = [one.keys["image"] for one in import_fstab(line, "f", Machine()).mounts]
     assert [{"path": "/a.img", "offset": 1 << 20, "size": 2000}, "/a.img", {"path": "/a.img", "offset": "x"}] == images
 
