@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.kept_argument import kept_name, process_in, told_for_what_it_is
 from mountplan.cli.shared_options import add_calls, check_name, show_calls
-from mountplan.cli.sources import save, unwritten
+from mountplan.cli.sources import note_saved, save, unwritten
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
@@ -123,7 +123,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     for caution in cautions_text(found.cautions):
         output.note(f"mountplan: caution: {visible(caution)}\n")
     if saved is not None:
-        output.note(f"Saved to {visible(saved)}; look at it with: mountplan plan {visible(saved)}\n")
+        note_saved(output, saved, "look at it with: mountplan plan")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mountplan.cli.sources import save
+from mountplan.cli.sources import note_saved, save
 from mountplan.cli.usage import UsageError
 from mountplan.inputs import examples
 from mountplan.planner.characters import visible
@@ -47,7 +47,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     text = found[name].read_text(encoding="utf-8")
     if args.output not in (None, "-"):
         save(args.output, text)
-        output.note(f"Saved to {visible(args.output)}; look at it with: mountplan plan {visible(args.output)}\n")
+        note_saved(output, args.output, "look at it with: mountplan plan")
     if output.as_json:
         saved = args.output if args.output != "-" else None
         output.data({"name": name, "saved": saved, "about": _about(text), "spec": text})

@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from mountplan import api
-from mountplan.cli.sources import read, save
+from mountplan.cli.sources import note_saved, read, save
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import typed, visible
+from mountplan.planner.characters import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,5 +43,5 @@ def expand(name: str, parameters: Mapping[str, str], saved_as: str | None, outpu
     if output.as_json:
         output.data({"saved": saved_as, "format": "toml"})
     else:
-        output.note(f"Saved to {visible(saved_as)}; carry it out with: mountplan apply {typed(saved_as)}\n")
+        note_saved(output, saved_as, "carry it out with: mountplan apply")
     return 0

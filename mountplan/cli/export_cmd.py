@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_set, settings_of
-from mountplan.cli.sources import plan_from, save
+from mountplan.cli.sources import note_saved, plan_from, save
 from mountplan.cli.trial_notes import note_left_out
 from mountplan.planner.characters import in_shell, visible
 
@@ -53,7 +53,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     if text and args.output in (None, "-"):
         output.raw(text)
     elif text:
-        output.note(f"Saved to {visible(str(args.output))}\n")
+        note_saved(output, args.output)
     else:
         lines = "".join(f"  {visible(reason)}\n" for reason in reasons)
         output.result(f"{_NONE[args.form]} {visible(plan.file)}:\n{lines}")

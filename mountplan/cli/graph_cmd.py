@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.shared_options import add_set, settings_of
-from mountplan.cli.sources import save
+from mountplan.cli.sources import note_saved, save
 from mountplan.cli.trial_notes import note_left_out
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
@@ -63,7 +63,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     form = args.format or _format_of(args.output or "")
     if args.output not in (None, "-"):
         save(args.output, _rendered(form, found, chart, args.width or 0), errors="backslashreplace")
-        output.note(f"Saved to {visible(args.output)}\n")
+        note_saved(output, args.output)
         if output.as_json:
             output.data({"saved": args.output, "format": form} | _data(found, chart))
     elif output.as_json:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mountplan.cli.shared_options import check_name
-from mountplan.cli.sources import save
+from mountplan.cli.sources import note_saved, save
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible
 
@@ -81,7 +81,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
     for line in unsaid:
         output.note(f"mountplan: not in the spec: {visible(line)}\n")
     if args.output not in (None, "-"):
-        output.note(f"Saved to {visible(args.output)}; look at it with: mountplan plan {visible(args.output)}\n")
+        note_saved(output, args.output, "look at it with: mountplan plan")
     return 0
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mountplan.applier.sys.report import TIMEOUT
 from mountplan.cli.shared_options import settings_of
+from mountplan.cli.sources import note_saved, plan_from, refuse_parameters_of_plan, save
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import typed, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -90,8 +90,6 @@ def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
     allowed = allowed_by(args)
     found = changing.preview(made, target, allowed)
     if args.output is not None and not found.obstacles:
-        from mountplan.cli.sources import save
-
         text = changing.dump(made, target, allowed, found)
         if args.output == "-":
             output.raw(text)
@@ -102,8 +100,7 @@ def preview(made: Plan, args: argparse.Namespace, output: Output) -> int:
     elif not output.quiet:
         output.result(change_text(made, found, everything=args.all, room=output.room))
     if args.output is not None and not found.obstacles:
-        file = args.output
-        output.note(f"Saved to {visible(file)}; carry it out with: mountplan apply {typed(file)}\n")
+        note_saved(output, args.output, "carry it out with: mountplan apply")
     return 1 if found.obstacles or (args.exit_code and found.changes) else 0
 
 
@@ -131,7 +128,6 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
     from contextlib import nullcontext
 
     from mountplan import changing, live_target
-    from mountplan.cli.sources import plan_from
     from mountplan.operands import looked_up_by_own_name
 
     if args.forget or args.replace:
@@ -164,7 +160,6 @@ def apply_live(args: argparse.Namespace, output: Output) -> int:
 
 def _apply_saved(data: bytes, args: argparse.Namespace, output: Output) -> int:
     from mountplan import changing, live_target
-    from mountplan.cli.sources import refuse_parameters_of_plan
     from mountplan.planner.change.change_file import load_change
 
     if args.name is not None or args.pid is not None or args.go_on or args.undo:

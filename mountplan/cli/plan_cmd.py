@@ -10,10 +10,9 @@ from mountplan.cli.expansion import expand
 from mountplan.cli.live_changes import add_preview, preview, refuse_without_live
 from mountplan.cli.shared_options import SPEC_OR_PLAN, add_all, add_max_mounts, add_rootless, add_set, settings_of
 from mountplan.cli.sign_of_life import sign_of_life
-from mountplan.cli.sources import planned_from, save
+from mountplan.cli.sources import note_saved, planned_from, save
 from mountplan.cli.trial_notes import note_in_use, note_untried, note_warnings
 from mountplan.cli.usage import UsageError
-from mountplan.planner.characters import typed, visible
 from mountplan.planner.errors import NamespaceRefused, StepRefused
 
 if TYPE_CHECKING:
@@ -126,8 +125,7 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
         return 0
     if not args.format and not output.quiet:
         output.result(_rendered(made, foreseen, settings, "text", args, output.room) + "\n")
-    then = f"; carry it out with: mountplan apply {typed(args.output)}" if form == "json" else ""
-    output.note(f"Saved to {visible(args.output)}{then}\n")
+    note_saved(output, args.output, "carry it out with: mountplan apply" if form == "json" else "")
     return 0
 
 

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mountplan.cli.output import Output
     from mountplan.planner.errors import NamespaceRefused
     from mountplan.planner.language.parameters import Setting
     from mountplan.planner.plan.plan import Plan
@@ -140,6 +141,13 @@ def save(name: str, text: str, *, errors: str = "strict") -> None:
                 write_all(file.fileno(), data)
     except OSError as error:
         raise unwritten(f"cannot write {name}", error, name) from None
+
+
+def note_saved(output: Output, file: str, then: str = "") -> None:
+    """Say where it is saved, and what can be done `then`, as in "look at it with: mountplan plan"."""
+    from mountplan.planner.characters import typed, visible
+
+    output.note(f"Saved to {visible(file)}" + (f"; {then} {typed(file)}" if then else "") + "\n")
 
 
 def write_all(fd: int, data: bytes) -> None:

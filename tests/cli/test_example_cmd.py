@@ -32,6 +32,8 @@ def test_an_example_is_saved_to_begin_with(run: Command, tmp_path: Path) -> None
     assert ended.err.endswith(f"look at it with: mountplan plan {tmp_path}/mine.toml\n")
     assert 0 == run("check", tmp_path / "mine.toml").status
     assert str(tmp_path / "x.toml") == run("example", "hello", "--json", "-o", tmp_path / "x.toml").json()["saved"]
+    named = run("example", "hello", "-o", tmp_path / "my spec.toml")
+    assert f"Saved to {tmp_path}/my spec.toml; look at it with: mountplan plan '{tmp_path}/my spec.toml'\n" == named.err
 
 
 @pytest.mark.parametrize(
