@@ -56,6 +56,11 @@ class ExaminedSite:
         return not (self.kept and self.inner[self.wanted[-1]].dirty)
 
     @property
+    def has_more(self) -> bool:
+        """Whether anything stays on it, or on what stands on it, that is not wanted."""
+        return bool(self.arrived or any(one.sites for one in self.inner.values()))
+
+    @property
     def staying(self) -> list[int]:
         """Those of `found` that stay where they are while what is beneath them is exchanged."""
         return self.found[len(self.found) - self.upper :] if self.mode == "peer" else []
@@ -167,7 +172,7 @@ class Examination:
         self._reach(one, {place: covers_of(under, place) for place in dirty})
         one.dirty = bool(one.unlike or one.sharing or one.attributes != Change() or dirty)
         if not one.dirty:
-            one.sites = {place: site for place, site in one.sites.items() if site.arrived}
+            one.sites = {place: site for place, site in one.sites.items() if site.has_more}
         return one
 
     def _site(self, place: str, wanted: list[int], found: list[int]) -> Steps[ExaminedSite]:

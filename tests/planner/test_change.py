@@ -566,17 +566,18 @@ def test_what_has_arrived_from_a_mount_within_goes_with_that() -> None:
 
 
 @pytest.mark.parametrize("more", ["", tmpfs("/new")])
-def test_what_the_spec_leaves_out_stays_where_it_stands(more: str) -> None:
+@pytest.mark.parametrize("upon", ["", "/a"])
+def test_what_the_spec_leaves_out_stays_where_it_stands(upon: str, more: str) -> None:
     """A spec that was captured of a process had its terminal or its fuse unmounted, as `the spec does not have it`."""
-    text = tmpfs("/a") + tmpfs("/b", 'unsupported = "served by a program"\n')
+    text = tmpfs("/a") + tmpfs(f"{upon}/b", 'unsupported = "served by a program"\n')
     stands = standing(planned(text))
     (space,) = stands.spaces
-    root = space.table.rows[0]
-    there = root._replace(mount_id=801, parent_id=root.mount_id, mountpoint="/b", device="0:990", fstype="fuse")
+    base = next(row for row in space.table.rows if row.mountpoint == (upon or "/"))
+    there = base._replace(mount_id=801, parent_id=base.mount_id, mountpoint=f"{upon}/b", device="0:990", fstype="fuse")
     stands = stands._replace(spaces=(space._replace(table=MountTable((*space.table.rows, there))),))
     found = plan_change(planned(text + more), stands, Allowed(), 100_000)
     assert ((), ["/new"] if more else []) == (found.obstacles, [one.mount for one in found.changes])
-    assert ("/b: fuse tmpfs is left out of the spec, and stays",) == found.asides
+    assert (f"{upon}/b: fuse tmpfs is left out of the spec, and stays",) == found.asides
 
 
 def test_who_has_something_of_what_stays_above_does_not_notice_what_is_exchanged_beneath() -> None:
