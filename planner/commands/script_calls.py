@@ -232,7 +232,7 @@ class ScriptCalls:
         """What has this name, symbolic links not followed at its end; None if there is none that is known of."""
         head, _, name = path.rstrip("/").rpartition("/")
         is_last = name in ("", ".", "..")
-        place = self.place((path if is_last else head) or ("/" if is_last or path.startswith("/") else "."))
+        place = self.place(path if is_last else head or ("/" if path.startswith("/") else "."))
         if place is None:
             return None
         node = place[1]

@@ -366,11 +366,10 @@ def _env_options(words: list[str]) -> tuple[list[str], list[str], bool]:
 def _timed_out(words: list[str]) -> int:
     """The status of timeout(1) where `sleep` takes longer; 0 for all that takes no time here."""
     rest = _after("timeout", words)
-    durations = [
-        re.fullmatch(r"([0-9]*\.?[0-9]+)([smhd]?)", one) for one in (words[len(words) - len(rest) - 1], *rest[1:2])
-    ]
-    if rest[:1] != ["sleep"] or len(rest) != 2:
+    if rest and (rest[0] != "sleep" or len(rest) != 2):
         return 0
+    given = (words[len(words) - len(rest) - 1], rest[1]) if rest else ()
+    durations = [re.fullmatch(r"([0-9]*\.?[0-9]+)([smhd]?)", one) for one in given]
     seconds = [float(one[1]) * _SECONDS[one[2]] for one in durations if one is not None]
     if len(seconds) != 2 or len(rest) + 1 != len(words):
         raise Unusable(f"timeout {' '.join(words)} is not followed", "write timeout SECONDS COMMAND")

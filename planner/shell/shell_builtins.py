@@ -398,6 +398,8 @@ class ShellBuiltins(ShellWriters):
 
     def _getopts(self, arguments: list[str]) -> int:
         """The next option of the arguments. $OPTIND counts from 1; letters that stand together are told one by one."""
+        if len(arguments) < 2:
+            raise Unusable(f"getopts {' '.join(arguments)} is not followed", "write getopts LETTERS NAME")
         letters, name, *words = arguments
         words = words or self.context.arguments
         at, within = int(self.value("OPTIND") or "1"), int(self.value("_OPTPOS") or "1")

@@ -112,6 +112,8 @@ class ShellWriters(ShellState):
     def _printf(self, arguments: list[str]) -> str | None:
         variable, words = "", list(arguments)
         if words[:1] == ["-v"] and self.dialect != "sh":
+            if len(words) < 3:
+                raise Unusable(f"printf {' '.join(words)} is not followed", "write printf -v NAME FORM")
             variable, words = words[1], words[2:]
         words = words[1:] if words[:1] == ["--"] else words
         text = _formatted(*words) if words else ""

@@ -171,6 +171,9 @@ def test_what_the_lines_come_to_is_what_it_was() -> None:
         ("break x", "break: x is no number"),
         ("echo x | xargs -0 -L 1 mount", "xargs -0 -L is not followed"),
         ("pushd", "pushd  is not followed"),
+        ("getopts", "getopts  is not followed"),
+        ("timeout", "timeout  is not followed"),
+        ("printf -v x", "printf -v x is not followed"),
         ("popd +1", "popd +1 is not followed"),
         ("sudo -u me mount -t tmpfs y $R/b", "sudo -u me is not followed"),
         ("timeout -s KILL 1 sleep 2", "timeout -s KILL 1 sleep 2 is not followed"),
@@ -208,6 +211,11 @@ def test_what_is_wrong_or_not_followed_is_told_and_not_misread(
     with pytest.raises(SpecError) as error:
         simulate(f"R=; export R\n{BEGIN}{line}\n")
     assert [told] == [mistake.what for mistake in error.value.mistakes]
+
+
+def test_an_empty_path_names_no_file() -> None:
+    """It was taken for the root, to which no walk by an empty path leads."""
+    assert () == simulate("rm -r '' && umount /mnt\n").done
 
 
 MEANS_NOTHING = (
