@@ -16,7 +16,7 @@ from mountplan.planner.light import contextmanager, remember
 from mountplan.planner.names import NODE_TYPES, IdLines, NodeKind
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.tables.mountinfo import parse_mountinfo
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.table import MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -418,12 +418,9 @@ class LinuxKernel:
 
     def tree_of(self, mount: int) -> MountTable:
         """An attached mount and all that stands on it, as they would be seen from its root."""
-        rows = self._table().rows
-        below: dict[int, list[MountRow]] = {}
-        for row in rows:
-            below.setdefault(row.parent_id, []).append(row)
-        number = syscalls.mount_id(mount, b"")
-        found = [row for row in rows if row.mount_id == number]
+        table = self._table()
+        below, number = table.by_parent(), syscalls.mount_id(mount, b"")
+        found = [row for row in table.rows if row.mount_id == number]
         for row in found:
             found += below.get(row.mount_id, ())
         base = len(found[0].mountpoint.rstrip("/")) if found else 0

@@ -89,9 +89,7 @@ class _Trees:
 
     def size(self, path: str) -> int:
         if self.walks is None:
-            self.walks = Walks(self.host)
-            for row in self.host.rows:
-                self.below.setdefault(row.parent_id, []).append(row)
+            self.walks, self.below = Walks(self.host), self.host.by_parent()
         top = self.walks.end_of(path)
         waiting = [row for row in self.below.get(top.mount_id, ()) if TargetPath(row.mountpoint).is_under(path)]
         size = 1

@@ -68,9 +68,7 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
     """The tables of the plan's namespaces, with the host's mounts taken from `host`. Ids are positions, from 1 on."""
     host = copied(host)
     walks = Walks(host)
-    below: dict[int, list[MountRow]] = {}
-    for row in host.rows:
-        below.setdefault(row.parent_id, []).append(row)
+    below = host.by_parent()
     groups = group_numbers(plan, walks)
     masters = {group.name: groups.get(group.master, 0) for group in plan.expected.groups}
     for group in plan.expected.groups:

@@ -10,7 +10,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.render.fitting import fitted
 from mountplan.planner.render.table_text import rows_data, table_lines
 from mountplan.planner.render.words import count, listed, visible, visible_lines
-from mountplan.planner.tables.table import MountRow, MountTable
+from mountplan.planner.tables.table import MountTable
 
 _MOST = 20  # places and mounts, unless everything is wanted
 CLASSIC = "Mounted the classic way, in the order of the file"
@@ -105,9 +105,7 @@ def _indented(lines: list[str]) -> list[str]:
 
 def _below(table: MountTable, top: int) -> MountTable:
     """The part of a table that stands on one mount, and that mount."""
-    children: dict[int, list[MountRow]] = {}
-    for row in table.rows:
-        children.setdefault(row.parent_id, []).append(row)
+    children = table.by_parent()
     found = [row for row in table.rows if row.mount_id == top]
     for row in found:  # grows while it is walked
         found += children.get(row.mount_id, ())

@@ -25,11 +25,8 @@ class MountTree:
         self.places: list[str] = []
         self.reached: list[bool] = []
         self.below: list[dict[str, int]] = []  # place -> index of the mount there
-        children: dict[int, list[MountRow]] = {}
-        for row in table.rows:
-            children.setdefault(row.parent_id, []).append(row)
         lost: list[MountRow] = []
-        self._arrange(_root_of(table), children, lost)
+        self._arrange(_root_of(table), table.by_parent(), lost)
         if len(self.rows) + len(lost) < len(table.rows):
             known = {row.mount_id for row in self.rows}
             self.adrift = tuple(row for row in table.rows if row.mount_id not in known)

@@ -69,6 +69,13 @@ class MountTable(NamedTuple):
         """(parent id, mountpoint) -> mount. The kernel never has two mounts on one place of one parent."""
         return {(row.parent_id, row.mountpoint): row for row in self.rows}
 
+    def by_parent(self) -> dict[int, list[MountRow]]:
+        """Parent id -> the mounts on it, in the order of the rows."""
+        found: dict[int, list[MountRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.parent_id, []).append(row)
+        return found
+
     def root(self) -> MountRow:
         """The mount that is seen at "/" and whose parent is not in the table. Raises LookupError if there is none."""
         return self.rows[root_place(columns_of(self.rows, MountRow))]
