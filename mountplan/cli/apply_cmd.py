@@ -10,12 +10,9 @@ from mountplan.cli.progress import reporter_for
 from mountplan.cli.shared_options import (
     SPEC_OR_PLAN,
     add_all,
+    add_building,
     add_calls,
-    add_max_mounts,
-    add_no_cache,
-    add_rootless,
     add_set,
-    add_timeout,
     settings_of,
     show_calls,
 )
@@ -56,10 +53,7 @@ def add(command: NewCommand) -> None:
     parser.add_argument("--replace", action="store_true", help="swap a new, verified build in for what has the name")
     parser.add_argument("--forget", action="store_true", help="keep nothing")
     add_change(parser)
-    add_no_cache(parser)
-    add_timeout(parser)
-    add_rootless(parser)
-    add_max_mounts(parser)
+    add_building(parser)
     add_all(parser, "show every mount")
     add_calls(parser, ", and options that the kernel writes otherwise")
 

@@ -7,17 +7,7 @@ import sys
 from mountplan import api
 from mountplan.cli.inner_command import add_misplaced, check_place
 from mountplan.cli.progress import reporter_for
-from mountplan.cli.shared_options import (
-    SPEC_OR_PLAN,
-    add_calls,
-    add_max_mounts,
-    add_no_cache,
-    add_rootless,
-    add_set,
-    add_timeout,
-    settings_of,
-    show_calls,
-)
+from mountplan.cli.shared_options import SPEC_OR_PLAN, add_building, add_calls, add_set, settings_of, show_calls
 from mountplan.cli.sources import plan_from
 from mountplan.cli.usage import UsageError
 from mountplan.planner.characters import visible, visible_lines
@@ -45,11 +35,8 @@ def add(command: NewCommand) -> None:
     parser.usage = "mountplan run [options] SPEC [-- COMMAND...]"
     parser.add_argument("spec", metavar="SPEC", help=SPEC_OR_PLAN)
     add_set(parser)
-    add_no_cache(parser)
     parser.add_argument("--namespace", metavar="NAME", default="", help="which of several namespaces (the first)")
-    add_timeout(parser)
-    add_rootless(parser)
-    add_max_mounts(parser)
+    add_building(parser)
     parser.add_argument(
         "--json-status-fd",
         metavar="FD",

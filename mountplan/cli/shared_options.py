@@ -102,15 +102,11 @@ def check_name(name: str | None) -> None:
             raise UsageError(f"--name: {error}") from None
 
 
-def add_no_cache(parser: argparse.ArgumentParser) -> None:
+def add_building(parser: argparse.ArgumentParser) -> None:
     """For every command that plans and then builds."""
     parser.add_argument(
         "--no-cache", action="store_true", help="plan anew, and do not keep the plan ($XDG_CACHE_HOME/mountplan-plans)"
     )
-
-
-def add_timeout(parser: argparse.ArgumentParser) -> None:
-    """For every command that builds."""
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -118,6 +114,8 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
         default=TIMEOUT,
         help=f"give up if it is not built by then; 0 waits for ever ({TIMEOUT:g})",
     )
+    add_rootless(parser)
+    add_max_mounts(parser)
 
 
 def _seconds(text: str) -> float:
