@@ -460,7 +460,7 @@ def _verify(
     stood = frozenset(row.device for space in before.standing.spaces for row in space.table.rows)
     since, drift = granted_since(pairs, granted, stood, change.steps, present)
     found = tuple(View(space.name, space.table, idmaps=space.idmaps, granted=since) for space in after.standing.spaces)
-    around = Surroundings(tuple(table for _, table in after.standing.outside), after.standing.ages)
+    around = Surroundings((host, *(table for _, table in after.standing.outside)), after.standing.ages)
     judged = judge(wanted, found, machine_of(host), arrivals=True, surroundings=lambda: around)
     if drift := without_left_out(judged.drift, plan) or drift:
         raise VerificationFailed(drift)

@@ -279,9 +279,10 @@ def _around(tables: list[MountTable], numbers: set[int]) -> tuple[tuple[tuple[st
     own = os.stat("/proc/self/ns/mnt").st_ino
     waiting = {}
     ages: dict[int, int] = {}
-    for one in everyone_else({*numbers, own}, aged=True):
-        waiting[one.name] = one.table
+    for one in everyone_else(set(), aged=True):
         ages |= one.ages
+        if one.inode not in (*numbers, own):
+            waiting[one.name] = one.table
     found: dict[str, MountTable] = {}
     while True:
         more = {name: table for name, table in waiting.items() if name not in found and _groups([table]) & groups}

@@ -20,7 +20,7 @@ from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.change.standing import Allowed, StandingTree
 from mountplan.planner.characters import typed
 from mountplan.planner.compare.arrivals import Arrivals, Surroundings
-from mountplan.planner.compare.compare import differences, group_names, machine_of, views_of
+from mountplan.planner.compare.compare import group_names, judge, machine_of, views_of
 from mountplan.planner.compare.own_store import without_absent_store
 from mountplan.planner.compare.view import View
 from mountplan.planner.errors import TableError
@@ -80,7 +80,7 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         space.pair_again(superblocks.devices)
     arrivals = Arrivals(
         [space.standing.table for space in spaces],
-        lambda: Surroundings(tuple(table for _, table in standing.outside), standing.ages),
+        lambda: _around(standing),
     )
 
     sharing = SharingMatch(parts, spaces, superblocks)
@@ -108,7 +108,8 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
     for one, done in zip(examined, arranged, strict=True):
         told = Descriptions(one, sharing, groups, images, allowed)
         changes += told.changes
-        asides += told.asides
+        prefix = f"{one.space.name}:" if len(examined) > 1 else ""
+        asides += [f"{prefix}{words}" for words in told.asides]
         obstacles += done.obstacles + told.obstacles
     changes += _option_changes(superblocks, parts, spaces, new, standing, obstacles) + files.changes
     obstacles += _cut_off(sharing, standing, allowed)
@@ -136,6 +137,10 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
     if not steps or obstacles:
         return result
     return _tried(result, plan, standing, allowed, mount_max, spaces)
+
+
+def _around(standing: StandingTree) -> Surroundings:
+    return Surroundings((standing.host, *(table for _, table in standing.outside)), standing.ages)
 
 
 def _namespaces_differ(plan: Plan, standing: StandingTree) -> ChangeObstacle | None:
@@ -240,8 +245,8 @@ def _tried(
     views = views_of(plan, without_absent_store(predict(plan, standing.host), after, standing.store))
     wanted = tuple(view._replace(asked=dict.fromkeys(view.asked or {}, ())) for view in views)
     found = tuple(View(view.namespace, table) for view, table in zip(views, after, strict=True))
-    differing = differences(wanted, found, machine_of(standing.host), arrivals=True)
-    for one in without_left_out(differing, plan)[:5]:
+    judged = judge(wanted, found, machine_of(standing.host), arrivals=True, surroundings=lambda: _around(standing))
+    for one in without_left_out(judged.drift, plan)[:5]:
         what = f"{one.mount}: {one.prop} would be {one.found} instead of {one.wanted}"
         obstacles.append(ChangeObstacle("model", trial.takes_off or what, _ANEW, one.origin))
     gaps = [(space, place) for space in spaces for place in trial.sights[space.standing.name].gaps()]

@@ -501,13 +501,14 @@ def test_an_option_that_the_kernel_shows_otherwise_is_granted_to_what_a_change_m
     assert "healthy" == listed.json()[0]["health"]
 
 
-def test_what_has_arrived_is_told_after_a_change_too(on_host: Callable[..., Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharing", ["master", "peer_group"])
+def test_what_has_arrived_is_told_after_a_change_too(sharing: str, on_host: Callable[..., Any], tmp_path: Path) -> None:
     """Were it part of what the name is, `ls` would see nothing new in it. What it stands on takes it along: it was told
-    to stay then.
+    to stay then. Among peers of the host it was taken off.
     """
     text = (
         f'name = "fed"\n[peer_group.feed]\nhost = "{tmp_path}"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
-        f'[[mount]]\ntarget = "/feed"\nbind = "{tmp_path}"\nmaster = "feed"\n'
+        f'[[mount]]\ntarget = "/feed"\nbind = "{tmp_path}"\n{sharing} = "feed"\n'
     )
     for name in ("x", "y"):
         (tmp_path / name).mkdir()
