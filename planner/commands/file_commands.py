@@ -12,6 +12,7 @@ import re
 from mountplan.planner.commands import actions as a
 from mountplan.planner.commands.script_calls import Program, ScriptCalls
 from mountplan.planner.commands.util_linux import Unusable
+from mountplan.planner.model import WouldRefuse
 from mountplan.planner.model.objects import ModelNode
 from mountplan.planner.model.walking import walk
 
@@ -143,7 +144,10 @@ def mv(calls: ScriptCalls, arguments: list[str]) -> int:
 
 
 def _copy_file(calls: ScriptCalls, source: str, target: str) -> bool:
-    text = calls.contents.read(calls.current, source)
+    try:
+        text = calls.contents.read(calls.current, source)
+    except WouldRefuse:
+        return False  # a symbolic link that leads nowhere
     if not calls.make(a.MakeFile(target)):
         return False
     calls.contents.write(calls.current, target, text)

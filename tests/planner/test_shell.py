@@ -218,6 +218,10 @@ def test_an_empty_path_names_no_file() -> None:
     assert () == simulate("rm -r '' && umount /mnt\n").done
 
 
+def test_what_a_dangling_link_leads_to_is_not_copied() -> None:
+    assert [0] == [one.errno for one in simulate("ln -s none /l; cp /l /c && umount /mnt\n").done]
+
+
 MEANS_NOTHING = (
     "sync ip ifconfig iptables nft sysctl modprobe insmod rmmod depmod kmod logger chmod chown chgrp chattr "
     "setfacl udevadm systemctl service clear clear_console tput stty reset hostname date uname logname tty "
