@@ -14,6 +14,7 @@ from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER, SourceFileLoader
 from _imp import _fix_co_filename  # type: ignore[attr-defined]
 from marshal import loads
+from os import open as open_untold  # as it is before --verbose, which tells of what mountplan does to mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class ModuleFinder:
     def _found(self, name: str, folder: str, file: str, *, is_package: bool = False) -> ModuleSpec | None:
         source, cached = f"{folder}/{file}.py", f"{folder}/__pycache__/{file}{self._suffix}"
         try:
-            fd = os.open(cached, os.O_RDONLY | os.O_CLOEXEC)
+            fd = open_untold(cached, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 data = os.read(fd, os.fstat(fd).st_size)
             finally:
