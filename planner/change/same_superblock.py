@@ -260,7 +260,7 @@ def _changes(
         usual = _values(record.defaults) if record else {}
         back = [name for name in since if name in changeable]
         for name in dict.fromkeys((*(name for name, _ in old), *back)):
-            without = changeable[name] or usual.get(name)
+            without = usual.get(name) or changeable[name]  # half of the memory (50%) may be a page more than it had
             if without and name not in dict(asked):
                 asked += ((name, without),)
         names = {*back, *(name for name, _, _ in differing_asked(creation.fstype, asked, old))}

@@ -355,11 +355,13 @@ def test_an_option_that_is_no_longer_asked_for_is_set_to_its_default() -> None:
 
 def test_an_option_without_a_default_of_its_type_is_set_to_what_the_machine_had_when_the_name_was_made() -> None:
     """The filesystem was made anew, and what was in it lost."""
-    stands = standing(planned(tmpfs("/a", 'options = { nr_inodes = "9" }\n')))
+    stands = standing(planned(tmpfs("/a", 'options = { nr_inodes = "9", size = "8k" }\n')))
     assert stands.record is not None
     stands = stands._replace(record=stands.record._replace(defaults="size=100k,nr_inodes=25"))
     found = plan_change(planned(tmpfs("/a")), stands, Allowed(), 100_000)
-    assert [(("nr_inodes", "25"),)] == [step.options for step in found.steps if isinstance(step, c.Reconfigure)]
+    assert [(("nr_inodes", "25"), ("size", "100k"))] == [
+        step.options for step in found.steps if isinstance(step, c.Reconfigure)
+    ]
     assert ["~"] == [one.sign for one in found.changes]
 
 
