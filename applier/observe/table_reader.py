@@ -62,7 +62,7 @@ class TableReader:
             try:
                 self._child = syscalls.fork()
                 if self._child == 0:
-                    _serve(theirs, proc, parent)
+                    _serve(theirs, ours, proc, parent)
             except BaseException:
                 ours.close()
                 raise
@@ -96,10 +96,16 @@ def _owner_of(namespace: int) -> tuple[int, int] | None:
         return None
 
 
-def _serve(asked: _socket.socket, proc: int, parent: int) -> NoReturn:
+def _serve(asked: _socket.socket, other: _socket.socket, proc: int, parent: int) -> NoReturn:
     """The child: read what is asked for until the other end is closed. Only the first time takes the owner's rights."""
-    try:
+
+    def begin() -> None:
+        die_with(parent)
         channel.close_all_but(asked.fileno(), proc)  # at the limit of descriptors, none would be received
+
+    try:
+        other.close()
+        begun = answer_of(begin)
         inside = False
         while True:
             _, lent, *_ = asked.recvmsg(1, 64)
@@ -109,7 +115,7 @@ def _serve(asked: _socket.socket, proc: int, parent: int) -> NoReturn:
 
             def look(fds: Sequence[int] = fds, first: bool = not inside) -> bytes | None:
                 if first:
-                    die_with(parent)
+                    result_in(begun)
                     enter(fds[0])
                 else:
                     syscalls.setns(fds[0], abi.CLONE_NEWNS)
