@@ -37,11 +37,14 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
         return None  # processes it finds in the anteroom, files where the script has gone
     if words[0] == "mount" and any(re.match("-[a-zA-Z]*N|--nam", word) for word in words[1:]):
         return None  # the namespace it looks for in /proc
-    if words[0] == "umount" and read_umount(list(words[1:])).all_targets:
-        return None  # it reads the table again after each, and one that is lent stays as it was
     if words[0] not in _READERS:
         return _run(shelf, words, proc)
     table = syscalls.own_mountinfo(proc)
+    if words[0] == "umount" and b" shared:" in table:
+        read = read_umount(list(words[1:]))
+        is_there = any(one[:1] != "/" or b" %s " % os.fsencode(one.rstrip("/") or one) in table for one in read.targets)
+        if (read.all_targets or read.recursive) and is_there:
+            return None  # it looks again for what went with a peer's, and what is lent stays as it was
     try:
         with lent(table):
             return _run(shelf, words, proc)

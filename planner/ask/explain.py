@@ -292,6 +292,8 @@ class Explainer:
                 going, _ = into_mounts(*walk(process, path))
                 after.world.umount(process, path, lazy=lazy)
             except WouldRefuse as refusal:
+                if all(row.mountpoint != path for row in after.world.table(process).rows):
+                    continue  # another has taken it along, and umount(8) passes over it
                 above = receivers(going.parent) if refusal.errno == errno.EBUSY and going.parent is not None else ()
                 counterparts = (one.above.get(going.mountpoint) for one in above)
                 held = next((holders[one] for one in (going, *counterparts) if one in holders), None)

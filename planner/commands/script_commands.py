@@ -129,7 +129,10 @@ def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
         row = waiting.pop()
         order.append(row)
         waiting += sorted(children.get(row.mount_id, ()), reverse=youngest_first)
-    return calls.all((a.Unmount(row.mountpoint, lazy) for row in reversed(order)), _MOUNT_FAILED)
+    for row in reversed(order):  # what another has taken along is passed over
+        if calls.is_mountpoint(row.mountpoint) and not calls.make(a.Unmount(row.mountpoint, lazy)):
+            return _MOUNT_FAILED
+    return 0
 
 
 def mkdir(calls: ScriptCalls, arguments: list[str]) -> int:

@@ -172,6 +172,16 @@ def test_a_recursive_unmount_goes_by_age_and_may_meet_a_cover() -> None:
     assert "stops at /a/b/c" in explainer.unmount("/a", recursive=True, oldest_first=True).refused
 
 
+def test_a_recursive_unmount_passes_over_what_has_gone_by_propagation() -> None:
+    """umount(8) looks each up again: what went with a peer's is no reason to stop."""
+    script = "mkdir /w\nmount -t tmpfs w /w\nmkdir /w/d /w/b\nmount -t tmpfs d /w/d\nmount -t tmpfs b /w/b\n"
+    script += "mount --make-shared /w\nmount --rbind /w /w/d\n"
+    explainer = Explainer(tables(script))
+    assert not explainer.unmount("/w", recursive=True, oldest_first=True).refused
+    (last,) = [one for one in simulate(script + "umount -R /w").final if one.table]
+    assert ["/"] == [row.mountpoint for row in last.table.rows]
+
+
 def test_every_unmount_of_every_tree_has_an_answer() -> None:
     """Whatever goes has a way on which that came, in trees that were made by chance."""
     elsewhere = 0
