@@ -326,7 +326,7 @@ class _Walk:
                 continue
             if source not in (UNTOLD, its_source):
                 return False
-            if asked[device] or found.granted:
+            if asked[device] or found.granted or theirs["options"][at].startswith("ro"):
                 from mountplan.planner.compare.superblocks import judge_options
 
                 row, there = (MountRow(*(column[at] for column in side.values())) for side in (ours, theirs))

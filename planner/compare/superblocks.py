@@ -10,6 +10,7 @@ against what is asked, in the forms that are known.
 from __future__ import annotations
 
 from mountplan.planner.compare.view import View
+from mountplan.planner.fstypes import of
 from mountplan.planner.tables import options
 from mountplan.planner.tables.table import MountRow
 
@@ -24,7 +25,7 @@ def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> 
     """(differences, options that are shown in another form), of a predicted and an observed mount of one superblock."""
     assert wanted.asked is not None
     asked, shown = wanted.asked[row.device], there.options
-    if not asked and not found.granted:
+    if not asked and not found.granted and not options.has_as_written("ro", True, shown):
         return [], []
     granted = found.granted.get(there.device)
     if granted is not None:
@@ -43,6 +44,9 @@ def judge_options(row: MountRow, there: MountRow, wanted: View, found: View) -> 
             differences = [one for one in differences if one[0] not in fulfilled]
     elif wanted.present is None:
         differences = options.differing_options(row.fstype, asked, shown)
+        fills = of(row.fstype).in_memory and of(row.fstype).takes_files
+        if fills and options.has_as_written("ro", True, shown) and ("ro", True) not in asked:
+            differences.append(("ro", "not asked for", "set"))
         return differences, options.dropped(row.fstype, asked, shown)
     elif row.device in wanted.present:
         differences = options.unlike_shown(row.fstype, asked, shown)

@@ -338,3 +338,11 @@ def test_a_store_that_a_tree_was_built_before_is_not_missed_with_what_is_on_it()
     assert (predicted,) == without_absent_store((predicted,), (since,), "0:9")
     assert (predicted,) == without_absent_store((predicted,), (before,), "0:8")
     assert (predicted,) == without_absent_store((predicted,), (before,), "")
+
+
+def test_a_filesystem_in_memory_that_is_read_only_below_a_mount_that_is_not_is_a_difference() -> None:
+    """As far as a process is concerned, nothing was said of it."""
+    row = MountRow(1, 0, "=t", "/", "/", "rw", 0, 0, 0, False, "tmpfs", "t", "")
+    wanted = View("", MountTable((row,)), asked={"=t": ()})
+    found = View("", MountTable((row._replace(device="0:50", options="ro"),)))
+    assert [("option ro", "not asked for", "set")] == [one[1:4] for one in differences([wanted], [found], None)]
