@@ -124,8 +124,6 @@ def test_a_plan_of_changes_is_saved(on_host: Callable[..., Any]) -> None:
 def test_declared_files_are_looked_at_before_it_says_that_nothing_is_to_be_done(on_host: Callable[..., Any]) -> None:
     """What a program has written since stays, but it is not what the spec says."""
 
-    deep = BEFORE.replace('"version"', '"deep/version"')
-
     def script() -> tuple[str, ...]:
         first = mountplan("plan", spec(BEFORE), "--live", "live")
         write = ["open('/data/version', 'w').write('2')", "__import__('os').unlink('/data/version')"]
@@ -133,18 +131,29 @@ def test_declared_files_are_looked_at_before_it_says_that_nothing_is_to_be_done(
         for line in write:
             in_kept(line)
             told.append(mountplan("plan", spec(BEFORE), "--live", "live").out)
-        mountplan("apply", spec(deep), "--replace", "-q")
-        for place in ("/data/deep", "/"):
-            in_kept(f"__import__('tests.hosts').hosts.mount('over', '{place}', 'tmpfs')")
-            told.append(mountplan("plan", spec(deep), "--live", "live").out)
         return first.out, *told
 
-    first, written, gone, *covered = on_host(script)
+    first, written, gone = on_host(script)
     assert "note:" not in first
     assert "note: /data/version has other contents than were declared; it stays as it is" in written
     assert "note: /data/version is not there any more; it stays as it is" in gone
-    note = "note: /data/deep/version was not looked at, as something is mounted over it"
-    assert [True] * 2 == [note in one for one in covered]
+
+
+@pytest.mark.parametrize("place", ["/data/deep", pytest.param("/", marks=pytest.mark.needs_kernel("foreign-mounts"))])
+def test_a_declared_file_was_not_looked_at_where_something_covers_the_way(
+    on_host: Callable[..., Any], place: str
+) -> None:
+    """Where what covers it lacks the way there it was said to be gone. Before Linux 6.11 nothing below a new root is
+    seen at all, and the plan has all of it come anew.
+    """
+    deep = BEFORE.replace('"version"', '"deep/version"')
+
+    def script() -> str:
+        mountplan("apply", spec(deep), "--replace", "-q")
+        in_kept(f"__import__('tests.hosts').hosts.mount('over', '{place}', 'tmpfs')")
+        return mountplan("plan", spec(deep), "--live", "live").out
+
+    assert "note: /data/deep/version was not looked at, as something is mounted over it" in on_host(script)
 
 
 def in_kept(line: str) -> None:
