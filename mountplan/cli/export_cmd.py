@@ -44,16 +44,17 @@ def carry_out(args: argparse.Namespace, output: Output) -> int:
 
     plan = plan_from(args.spec, settings_of(args))
     text, reasons, notes = _exported(plan, args.form)
-    if text and args.output not in (None, "-"):
-        save(args.output, text)
+    file: str = args.output or "-"
+    if text and file != "-":
+        save(file, text)
     if output.as_json:
         data = {"exported": bool(text), "reasons": list(reasons), "notes": list(notes), "text": text or None}
         output.data(data | {"left_out": left_out_data(plan.expected.left_out)})
         return 0 if text else 1
-    if text and args.output in (None, "-"):
+    if text and file == "-":
         output.raw(text)
     elif text:
-        note_saved(output, args.output)
+        note_saved(output, file)
     else:
         lines = "".join(f"  {visible(reason)}\n" for reason in reasons)
         output.result(f"{_NONE[args.form]} {visible(plan.file)}:\n{lines}")

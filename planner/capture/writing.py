@@ -99,4 +99,5 @@ def _image(image: LiveImage | None) -> object:
 def _user(user: CapturedUser) -> dict[str, object]:
     if user.of:
         return {"of": user.of}
-    return {"uids": user.uids, "gids": user.gids} | ({"within": user.within} if user.within else {})
+    maps: dict[str, object] = {"uids": user.uids, "gids": user.gids}
+    return maps | ({"within": user.within} if user.within else {})

@@ -40,24 +40,31 @@ class ImportFacts(Protocol):
 
     def sharing(self, path: str) -> HostSharing:
         """Of the mount on which a walk to this path ends."""
+        ...
 
     def kind(self, path: str) -> str:
         """ "directory", "file" (whatever else is there), or "" if nothing is."""
+        ...
 
     def writable(self, path: str) -> bool:
         """Whether this process may write to what is there."""
+        ...
 
     def is_mounted(self, source: str, target: str, *, bind: bool) -> bool:
         """Whether a mount stands on `target` that is of this source, or with `bind` shows what is at that path."""
+        ...
 
     def real(self, path: str) -> str:
         """The path without symlinks, as far as it exists."""
+        ...
 
     def number_of(self, kind: str, name: str) -> str:
         """The number of a user ("uid") or group ("gid"); "" if there is none of that name."""
+        ...
 
     def link(self, path: str) -> str:
         """What is in the symlink there; "" if there is none."""
+        ...
 
 
 class DraftMount:

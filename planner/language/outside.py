@@ -29,9 +29,11 @@ class Outside(Protocol):
 
     def whereabouts(self, file: str) -> Whereabouts:
         """Where the spec `file` is. Raises LookupError with the reason if in no directory: Piped, if it never was."""
+        ...
 
     def text(self, file: str) -> bytes:
         """What is in the file. Raises LookupError with the reason if it cannot be read, or is no file to be read."""
+        ...
 
 
 class NoOutside:

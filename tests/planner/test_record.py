@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,9 @@ def test_the_first_record_and_the_hundredth_take_the_same_arguments() -> None:
     for number in range(100):
         assert ("f", 0) == Place("f") == Place(file="f")
         assert ("f", number) == Place("f", number) == Place(line=number, file="f")
-        for wrong, named in (((), {}), (("f", 1, 2), {}), (("f",), {"file": "g"}), (("f",), {"nonsense": 1})):
+        more: list[tuple[tuple[Any, ...], dict[str, Any]]]
+        more = [((), {}), (("f", 1, 2), {}), (("f",), {"file": "g"}), (("f",), {"nonsense": 1})]
+        for wrong, named in more:
             if number % 99 == 0:
                 with pytest.raises(TypeError):
                     Place(*wrong, **named)
