@@ -246,7 +246,8 @@ def _tried(
     wanted = tuple(view._replace(asked=dict.fromkeys(view.asked or {}, ())) for view in views)
     found = tuple(View(view.namespace, table) for view, table in zip(views, after, strict=True))
     judged = judge(wanted, found, machine_of(standing.host), arrivals=True, surroundings=lambda: _around(standing))
-    for one in without_left_out(judged.drift, plan)[:5]:
+    differing = [one for one in without_left_out(judged.drift, plan) if not one.prop.startswith("option ")]
+    for one in differing[:5]:  # what options filesystems take is not for the model to say
         what = f"{one.mount}: {one.prop} would be {one.found} instead of {one.wanted}"
         obstacles.append(ChangeObstacle("model", trial.takes_off or what, _ANEW, one.origin))
     gaps = [(space, place) for space in spaces for place in trial.sights[space.standing.name].gaps()]

@@ -333,6 +333,7 @@ def test_a_program_that_reads_the_table_again_does_not_read_an_old_one(tmp_path:
 
 
 @pytest.mark.needs_kernel("root", "unshare")
+@pytest.mark.alone  # the kernel gives ids of mounts anew, and umount(8) takes them for ages
 def test_a_recursive_unmount_goes_by_the_age_of_what_is_mounted(tmp_path: Path) -> None:
     """Which end it begins with hangs on the version at hand, and whether it meets a cover hangs on that."""
     script = "mkdir /a\nmount -t tmpfs a /a\nmkdir -p /a/b/c\nmount -t tmpfs c /a/b/c\nmount -t tmpfs b /a/b\n"
