@@ -45,6 +45,7 @@ class Moved(NamedTuple):
 class LeftOut(NamedTuple):
     """`upon` is the target of the left-out mount that it stands on, and whose `reason` it has; "" if it is the spec
     that says why. `name` is what the mount would be called, `target` where it would be, "" for nowhere in the tree.
+    `gone` if it could be built, and what it is made of is not there, which the spec allows (optional).
     """
 
     name: str
@@ -53,6 +54,7 @@ class LeftOut(NamedTuple):
     reason: str
     upon: str
     origin: str
+    gone: bool = False
 
 
 class Alteration(NamedTuple):

@@ -1,4 +1,6 @@
-"""Mounts that a spec writes down and cannot build: where such a one stands, a change lets it stand."""
+"""Mounts that a spec writes down and cannot build: where such a one stands, a change lets it stand. Not those that are
+optional, and whose source is gone: what stands in their place is something else.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from mountplan.planner.plan.plan import Plan
 
 def left_out_at(plan: Plan, namespace: str) -> frozenset[str]:
     """Where they are. `namespace` is "" for that of a plan which has one only."""
-    return frozenset(one.target for one in plan.expected.left_out if namespace in ("", one.namespace))
+    return frozenset(one.target for one in plan.expected.left_out if namespace in ("", one.namespace) and not one.gone)
 
 
 def without_left_out(drift: Drift, plan: Plan) -> Drift:

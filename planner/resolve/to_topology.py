@@ -71,6 +71,7 @@ def _left_out(draft: Draft) -> LeftOut:
         reason=reason,
         upon="" if below is draft else below.target,
         origin=draft.key,
+        gone=bool(draft.gone),
     )
 
 

@@ -582,6 +582,13 @@ def test_what_the_spec_leaves_out_stays_where_it_stands(upon: str, more: str) ->
     assert (f"{upon}/b: fuse tmpfs is left out of the spec, and stays",) == found.asides
 
 
+def test_what_stands_in_the_place_of_an_optional_mount_whose_source_is_gone_goes() -> None:
+    """It is not what the spec leaves out, but something else, and stayed since their places fit."""
+    gone = '[[mount]]\ntarget = "/b"\nbind = "/no/such/path"\noptional = true\n'
+    found = plan_change(planned(tmpfs("/a") + gone), standing(planned(tmpfs("/a") + tmpfs("/b"))), Allowed(), 100_000)
+    assert ((), ["- /b"]) == (found.obstacles, [f"{one.sign} {one.mount}" for one in found.changes])
+
+
 def test_who_has_something_of_what_stays_above_does_not_notice_what_is_exchanged_beneath() -> None:
     """A process in there was said to notice, and one whose root is there to take --allow-move."""
     before, after = (tmpfs("/a", f'source = "{word}"\n') + tmpfs("/a", 'source = "top"\n') for word in ("one", "two"))
