@@ -110,7 +110,7 @@ def dump_state(kept: Kept) -> bytes:
         "namespaces": [one._asdict() for one in kept.namespaces],
         "keeper": kept.keeper and kept.keeper._asdict(),
         "run": kept.run._asdict(),
-        "left_out": [one._asdict() for one in kept.left_out],
+        "left_out": [dict(zip(LeftOut._fields, one[:-1], strict=False)) for one in kept.left_out],  # for reports
     }
     if not kept.left_out:
         del values["left_out"]
@@ -154,7 +154,7 @@ def _check_types(kept: Kept) -> None:
         and isfinite(kept.since)
         and (kept.keeper is None or (tuple(map(type, kept.keeper)) == (int, int, str, int) and kept.keeper.pid > 0))
         and all(tuple(map(type, one)) == (str, str, int, str) and _is_source(one.source) for one in kept.namespaces)
-        and all(_is_texts(tuple(one)) for one in kept.left_out)
+        and all(_is_texts(one[:-1]) for one in kept.left_out)
         and all(_is_texts(one) for one in (run.command, run.unshare, run.capabilities or ()))
         and type(run.environment) is tuple
         and all(_is_texts(one) and len(one) == 2 for one in run.environment)
