@@ -14,8 +14,7 @@ def left_out_at(plan: Plan, namespace: str) -> frozenset[str]:
 
 
 def without_left_out(drift: Drift, plan: Plan) -> Drift:
+    places = {namespace: left_out_at(plan, namespace) for namespace in {one.namespace for one in drift}}
     return tuple(
-        one
-        for one in drift
-        if (one.prop, one.wanted) != ("mount", "none") or one.mount not in left_out_at(plan, one.namespace)
+        one for one in drift if (one.prop, one.wanted) != ("mount", "none") or one.mount not in places[one.namespace]
     )
