@@ -68,19 +68,22 @@ class LayerViews:
         return found
 
     def beneath(self, overlay: SoughtOverlay, space: int, path: str) -> list[LayerSpot]:
-        """What lies at `path` beneath the overlay itself, or on a covered root, and beneath all that was mounted later
-        (the kernel tells mounts in that order); without what a walk finds as well.
+        """What lies at `path` beneath the overlay itself, or on a covered root, and beneath all that was mounted later;
+        without what a walk finds as well.
         """
-        tree, path, own = self.trees[space], posixpath.normpath(f"/{path}"), overlay.wanted
-        order = self._orders[space]
-        begun = order.get(own.mount, len(order)) if space == own.space else len(order)
+        tree, path, device = self.trees[space], posixpath.normpath(f"/{path}"), overlay.wanted.device
         seen = {walk(tree, path, from_top=True)}
         walks = (
-            walk(tree, path, without=lambda row: row.device == own.device),
-            walk(tree, path, without=lambda row: row.device == own.device or order[row.mount_id] > begun),
+            walk(tree, path, without=lambda row: row.device == device),
+            walk(tree, path, without=lambda row: row.device == device or self.is_later(overlay, space, row.mount_id)),
         )
         found = [here for here in dict.fromkeys(walks) if here not in seen]
         return [LayerSpot(space, tree.rows[index].mount_id, place) for index, place in found]
+
+    def is_later(self, overlay: SoughtOverlay, view: int, mount: int) -> bool:
+        """Whether a mount was made after the overlay in its namespace, whose mounts the kernel tells in that order."""
+        order, own = self._orders[overlay.wanted.space], overlay.wanted
+        return view == own.space and order[mount] > order.get(own.mount, len(order))
 
     def see(self, view: int, mounts: list[int], see: Callable[[bytes, int, int], Any]) -> list[Any]:
         subject, table = self._of[view]

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from mountplan.applier.observe import layer_looks
 from mountplan.applier.observe.layer_looks import Handle, SeenDirectory, as_handle, as_status
 from mountplan.applier.observe.layer_views import LayerViews, may_have_layers
 from mountplan.applier.observe.observe import open_proc
-from mountplan.applier.observe.sought_overlay import LayerSpot, SoughtOverlay, common_end
+from mountplan.applier.observe.sought_overlay import Candidate, LayerSpot, SoughtOverlay, common_end
 from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.planner.paths import TargetPath
@@ -55,6 +56,7 @@ class _Search:
             for number in overlay.open():
                 overlay.give_up(number)
         self._doubt_named()
+        self._break_circles()
         self._try_uses()
         self._follow_works()
         self._find_places()
@@ -84,8 +86,14 @@ class _Search:
         there = self.views.probe([spot for _, _, spot in beneath])
         for (overlay, number, _), one in zip(beneath, there, strict=True):
             if one is not None:
-                some = overlay.candidates[number]
-                some.insert(sum(other.spot.view == overlay.wanted.space for other in some), one)  # before other views
+                overlay.candidates[number].append(one)
+        for overlay in self.overlays:
+            for some in overlay.candidates:
+                some.sort(key=partial(self._doubt, overlay))
+
+    def _doubt(self, overlay: SoughtOverlay, one: Candidate) -> tuple[bool, bool]:
+        """Sorts what is in the overlay's own namespace first, and of that what was there before the overlay."""
+        return one.spot.view != overlay.wanted.space, self.views.is_later(overlay, one.spot.view, one.spot.mount)
 
     # -- what the kernel says -----------------------------------------------------------------------------------------
 
@@ -337,6 +345,21 @@ class _Search:
         for overlay, names in self._names(untold):
             if not overlay.accounts_for(names) and not overlay.take_another_for(names):
                 for number in overlay.named():
+                    overlay.give_up(number)
+
+    def _break_circles(self) -> None:
+        """Give up the layers taken by their names that are of overlays which are made of this one."""
+        by_device = {overlay.wanted.device: overlay for overlay in self.overlays}
+        for overlay in self.overlays:
+            for number in overlay.named():
+                waiting, seen = [overlay.found[number]], set[str]()
+                while waiting and overlay.wanted.device not in seen:
+                    one = waiting.pop()
+                    if one is not None and one.layer is not None and one.layer.device not in seen:
+                        seen.add(one.layer.device)
+                        below = by_device.get(one.layer.device)
+                        waiting += below.found if below is not None else ()
+                if overlay.wanted.device in seen:
                     overlay.give_up(number)
 
     def _names(self, overlays: Sequence[SoughtOverlay]) -> Iterable[tuple[SoughtOverlay, list[str]]]:

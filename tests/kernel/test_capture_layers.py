@@ -213,3 +213,39 @@ def test_relative_names_are_followed_from_where_the_overlay_is_where_the_kernel_
     assert CapturedPlace("mnt", "/in/upper") == found.upper
     assert CapturedPlace("mnt", "/in/work") == found.work
     assert (CapturedPlace("mnt", "/in/lower"),) == found.layers
+
+
+@pytest.mark.parametrize("later", ["overlay", "tmpfs"])
+def test_what_was_mounted_over_an_empty_layer_later_is_not_that_layer(in_host: InHost, later: str) -> None:
+    """Its name leads there by now. Of two overlays that each name the directory on which both are mounted, either was
+    made of the other then: a circle.
+    """
+
+    def act() -> None:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("at", "one", "two"):
+            os.mkdir(f"/mnt/{name}")
+        mount("none", "/mnt/at", "overlay", data="lowerdir=/mnt/one:/mnt/at")
+        mount("none", "/mnt/at", later, data="lowerdir=/mnt/at:/mnt/two" if later == "overlay" else "")
+
+    capture = in_host(lambda: captured(act), identity="root")
+    first = next(one for one in capture.captured.namespaces[0].mounts if one.target == "/mnt/at")
+    assert (CapturedPlace("mnt", "/one"), CapturedPlace("mnt", "/at")) == first.layers
+
+
+def test_overlays_whose_lost_layers_are_named_as_each_other_is_are_not_made_of_each_other(in_host: InHost) -> None:
+    """Each name leads nowhere in the overlay's own namespace, and to the other overlay in the other's."""
+
+    def act(here: str, there: str) -> None:
+        mount("none", "/mnt", "tmpfs")
+        for name in ("low", here, there):
+            os.mkdir(f"/mnt/{name}")
+        mount("none", f"/mnt/{here}", "overlay", data=f"lowerdir=/mnt/low:/mnt/{there}")
+        os.rmdir(f"/mnt/{there}")
+
+    def script() -> None:
+        with held(lambda: act("a", "b")) as first, held(lambda: act("b", "a")) as second:
+            capture = api.capture(first, second, name="state")
+        api.build_and_forget(api.plan(api.load("captured.toml", capture.text.encode())))
+
+    in_host(script, identity="root")
