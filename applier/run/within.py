@@ -40,11 +40,14 @@ def run_program(shelf: Shelf, words: tuple[str, ...], proc: int) -> tuple[int, s
     if words[0] not in _READERS:
         return _run(shelf, words, proc)
     table = syscalls.own_mountinfo(proc)
-    if words[0] == "umount" and b" shared:" in table:
+    if words[0] == "umount":
         read = read_umount(list(words[1:]))
-        is_there = any(one[:1] != "/" or b" %s " % os.fsencode(one.rstrip("/") or one) in table for one in read.targets)
+        again = b" shared:" in table or (read.all_targets and read.recursive) or len(read.targets) > 1
+        is_there = again and any(
+            one[:1] != "/" or b" %s " % os.fsencode(one.rstrip("/") or one) in table for one in read.targets
+        )
         if (read.all_targets or read.recursive) and is_there:
-            return None  # it looks again for what went with a peer's, and what is lent stays as it was
+            return None  # it looks again for what went with another, and what is lent stays as it was
     try:
         with lent(table):
             return _run(shelf, words, proc)

@@ -234,6 +234,7 @@ class Explainer:
             what = "umount(2) leaves the root of the process that calls it, and makes its filesystem read-only instead"
             return Answer(event, (), what)
         if recursive and node is target.root:
+            target = self._listed(self.spot(target).path, oldest_first)
             going_first = self._leaves_first(target, oldest_first)
             refused = self._unmount_all(going_first, after, {} if lazy else users, lazy)
         else:
@@ -268,13 +269,18 @@ class Explainer:
             elif name == here and seen.of(self.ids.get(target, 0)) is None:
                 yield f"whether {self._called(target)} is locked cannot be told: no path of the namespace's leads there"
 
+    def _listed(self, path: str, last: bool) -> ModelMount:
+        """Of the mounts with this path the first or the last of the table, which need not be the lowest or topmost."""
+        numbers = [row.mount_id for row in self.tables[self.subject][1].rows if row.mountpoint == path]
+        return self.seen.mounts[self.subject][numbers[-1 if last else 0]]
+
     def _leaves_first(self, top: ModelMount, oldest_first: bool) -> list[ModelMount]:
-        """Children before their parents; which is the older of two, umount(8) takes from their ids."""
+        """Children before their parents, first what covers one; which is older, umount(8) takes from their ids."""
         order, waiting = [], [top]
         while waiting:
             order.append(waiting.pop())
             below = sorted(order[-1].children, key=lambda one: (self.ids.get(one, 0), one.number))
-            waiting += below if oldest_first else reversed(below)
+            waiting += sorted(below if oldest_first else reversed(below), key=lambda one: one is not order[-1].cover)
         return order[::-1]
 
     def _unmount_all(self, mounts: list[ModelMount], after: TablesWorld, users: Users, lazy: bool) -> str:
@@ -317,8 +323,12 @@ class Explainer:
                 continue
             if one.number not in left:
                 if one.parent.number in left:
-                    going = sum(mount.number not in left for mount in one.tree())
-                    yield Effect(self.spot(one), "vanishes", going - 1, self._way(target, ways.to(one), one.parent))
+                    going = [one]
+                    for mount in going:  # it grows; what stays in there has effects of its own
+                        going += [child for child in mount.children if child.number not in left]
+                    yield Effect(
+                        self.spot(one), "vanishes", len(going) - 1, self._way(target, ways.to(one), one.parent)
+                    )
             elif left[one.number] != one.parent.number:
                 yield Effect(self.spot(one), "sinks", 0, ("what it lay upon goes, and it stays where that was",))
 

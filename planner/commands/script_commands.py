@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from mountplan.planner.attributes import NODEV, NOEXEC, NOSUID
 from mountplan.planner.commands import actions as a
@@ -99,40 +99,42 @@ def _umount_all_targets(calls: ScriptCalls, target: str, words: UmountWords) -> 
     if row is None:
         calls.make(a.Unmount(target, words.lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
-    for one in reversed(calls.rows()):
-        if one.device == row.device and calls.is_mountpoint(one.mountpoint):
-            if words.recursive:
-                failed = _umount_recursively(calls, one.mountpoint, words.lazy)
-            else:
-                failed = 0 if calls.make(a.Unmount(one.mountpoint, words.lazy)) else _MOUNT_FAILED
-            if failed:
-                return failed
+    rows = calls.rows()
+    for one in reversed(rows):
+        if one.device == row.device and not _umount_each(calls, rows if words.recursive else (), one, words.lazy):
+            return _MOUNT_FAILED
     return 0
 
 
 def _umount_recursively(calls: ScriptCalls, target: str, lazy: bool) -> int:
     """Children first, each by its path, as umount(8) has it in the mount table."""
-    # Up to 2.39 it finds the mount on top there, and begins with the oldest child, which others may cover; later ones
-    # find the lowest, and begin with the youngest child.
+    # Up to 2.39 it begins with the last in the table that is mounted there, later with the first.
     path = calls.absolute(target)
     rows = calls.world.rows_below(calls.current, path, lambda: calls.util_linux >= KNOWS_OVERMOUNTS)
     if not rows:
         calls.make(a.Unmount(target, lazy))  # umount(8) does not try, but the reason is the same
         return FAILED
+    return 0 if _umount_each(calls, rows, rows[0], lazy) else _MOUNT_FAILED
+
+
+def _umount_each(calls: ScriptCalls, rows: Iterable[MountRow], top: MountRow, lazy: bool) -> bool:
+    """`top`, and before it what of `rows` is below it: first what covers it, then the other children, of which up to
+    2.39 the oldest comes first, which others may cover.
+    """
     children: dict[int, list[MountRow]] = {}
-    for row in rows[1:]:
-        children.setdefault(row.parent_id, []).append(row)
+    for row in rows:
+        if row.mount_id != row.parent_id:
+            children.setdefault(row.parent_id, []).append(row)
     youngest_first = all(len(some) == 1 for some in children.values()) or calls.util_linux >= KNOWS_OVERMOUNTS
-    order = []
-    waiting = rows[:1]
+    order, waiting = [], [top]
     while waiting:  # parents before their children: the reverse of what is wanted
         row = waiting.pop()
         order.append(row)
-        waiting += sorted(children.get(row.mount_id, ()), reverse=youngest_first)
-    for row in reversed(order):  # what another has taken along is passed over
-        if calls.is_mountpoint(row.mountpoint) and not calls.make(a.Unmount(row.mountpoint, lazy)):
-            return _MOUNT_FAILED
-    return 0
+        below = sorted(children.get(row.mount_id, ()), reverse=youngest_first)
+        waiting += sorted(below, key=lambda one: one.mountpoint != row.mountpoint)
+    # What another has taken along is passed over.
+    left = (row.mountpoint for row in reversed(order) if calls.is_mountpoint(row.mountpoint))
+    return all(calls.make(a.Unmount(path, lazy)) for path in left)
 
 
 def mkdir(calls: ScriptCalls, arguments: list[str]) -> int:

@@ -341,6 +341,14 @@ def test_a_recursive_unmount_goes_by_the_age_of_what_is_mounted(tmp_path: Path) 
     assert (0, same(6)) == (status, told.split("\n\n")[-1])
 
 
+@pytest.mark.needs_kernel("root", "unshare")
+@pytest.mark.parametrize("last", ["umount -A -R /a", "umount -R /a/b /a/b\numount -R /a /a/b"])
+def test_a_recursive_unmount_takes_covers_first_and_passes_over_what_is_gone(last: str, tmp_path: Path) -> None:
+    script = "mkdir /a\nmount -t tmpfs a /a\nmkdir /a/b\nmount -t tmpfs b /a/b\nmkdir /a/b/c\nmount -t tmpfs c /a/b/c\n"
+    status, told = compared(f"{script}mount -t tmpfs cover /a/b\nmount --bind /a /a/b\n{last}\n", tmp_path)
+    assert (0, True) == (status, "The kernel did the same" in told)
+
+
 @pytest.mark.needs_kernel("root")
 def test_on_machines_without_code_for_it_no_program_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mountplan.applier.run import programs

@@ -172,6 +172,29 @@ def test_a_recursive_unmount_goes_by_age_and_may_meet_a_cover() -> None:
     assert "stops at /a/b/c" in explainer.unmount("/a", recursive=True, oldest_first=True).refused
 
 
+def test_a_recursive_unmount_takes_what_covers_a_mount_before_the_rest_in_it() -> None:
+    """umount(8) asks for it first, whichever of the others it then begins with."""
+    script = "mkdir /a\nmount -t tmpfs a /a\nmkdir /a/b\nmount -t tmpfs b /a/b\nmkdir /a/b/c\nmount -t tmpfs c /a/b/c\n"
+    explainer = Explainer(tables(f"{script}mount -t tmpfs cover /a/b\n"))
+    assert not explainer.unmount("/a", recursive=True, oldest_first=True).refused
+
+
+def test_a_recursive_unmount_begins_with_what_the_table_has_first_or_last_at_the_path() -> None:
+    """What comes by propagation is put below what was there, and stands after it in the table."""
+    script = "mkdir /a /b\nmount -t tmpfs a /a --make-shared\nmkdir /a/x\nmount --bind /a /b\nmount --make-slave /b\n"
+    explainer = Explainer(tables(f"{script}mount -t tmpfs own /b/x\nmount -t tmpfs late /a/x\n"))
+    gone = [explainer.unmount("/b/x", recursive=True, oldest_first=last).effects for last in (False, True)]
+    assert [0, 1] == [one.with_it for (one,) in gone]
+
+
+def test_what_goes_below_what_stays_is_not_counted_twice() -> None:
+    """It has an effect of its own."""
+    script = "mkdir /w\nmount -t tmpfs w /w\nmkdir -p /w/b /w/a/b/a /w/a/a/a\nmount --make-shared /w\n"
+    script += "mount --rbind /w/a/b /w/a/a\nmount --rbind /w/a/b/a /w/a/a/a\nmount --bind /w/b /w/a/b/a\n"
+    answer = Explainer(tables(script)).unmount("/w/a/a/a")
+    assert [1, 1, 1, 1] == [one.with_it + 1 for one in answer.effects if one.what == "vanishes"]
+
+
 def test_a_recursive_unmount_passes_over_what_has_gone_by_propagation() -> None:
     """umount(8) looks each up again: what went with a peer's is no reason to stop."""
     script = "mkdir /w\nmount -t tmpfs w /w\nmkdir /w/d /w/b\nmount -t tmpfs d /w/d\nmount -t tmpfs b /w/b\n"
