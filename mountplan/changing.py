@@ -15,7 +15,7 @@ from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.inside import ChildKilled
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.keeping import state_for
-from mountplan.live_target import Target, holders_of, look, subject_of, with_occupied
+from mountplan.live_target import Target, holders_of, look, standing_for, subject_of
 from mountplan.operands import Operand, granted_of
 from mountplan.pipeline import without_defaults
 from mountplan.planner.change.change_plan import ChangeObstacle, ChangePlan
@@ -60,7 +60,7 @@ def preview(plan: Plan, target: Target, allowed: Allowed) -> ChangePlan:
     """What is to be done, tried in the model."""
     from mountplan.applier.observe.facts import LiveHost
 
-    return plan_change(plan, with_occupied(target, plan), allowed, LiveHost().mount_max)
+    return plan_change(plan, standing_for(target, plan), allowed, LiveHost().mount_max)
 
 
 def dump(plan: Plan, target: Target, allowed: Allowed, change: ChangePlan) -> str:

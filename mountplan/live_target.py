@@ -215,7 +215,48 @@ def _files(
     return {key: words for key, words in seen.items() if words}
 
 
-def with_occupied(target: Target, plan: Plan) -> StandingTree:
+def standing_for(target: Target, plan: Plan) -> StandingTree:
+    """What stands, with all that it takes to plan a change of it into this."""
+    return _with_layers(target, plan, _with_occupied(target, plan))
+
+
+def _with_layers(target: Target, plan: Plan, standing: StandingTree) -> StandingTree:
+    """With the directories that overlays are made of, those that stand and those of the plan that no record has."""
+    from mountplan.planner.plan.steps import MakeOverlay
+
+    known = standing.record.plan.steps if standing.record is not None else ()
+    recorded = {step for step in known if isinstance(step, MakeOverlay)}
+    new = [step for step in plan.steps if isinstance(step, MakeOverlay) and step not in recorded]
+    tables = [space.table for space in standing.spaces]
+    every = [(row, number) for number, table in enumerate(tables) for row in table.rows if row.fstype == "overlay"]
+    if not new or not every:
+        return standing
+    from mountplan.applier.observe.live_facts import LiveFacts
+    from mountplan.planner.capture.shown_layers import Directories, shown_directories
+    from mountplan.planner.change.standing import StandingOverlay
+    from mountplan.planner.tables.layerpath import is_id_mapped
+    from mountplan.planner.tables.mount_facts import OverlayLayer
+
+    every.sort(key=lambda one: len(one[0].root), reverse=True)  # of each, a mount that shows its root
+    shown = {row.device: (row, number, shown_directories(row.options)) for row, number in every}
+    asked = [there.of(row, number) for row, number, there in shown.values() if isinstance(there, Directories)]
+    with ExitStack() as stack:
+        subjects = [subject_of(target.operand)] if target.kind == "pid" else kept.subjects(target.value)
+        for subject in subjects:
+            stack.enter_context(subject)
+        facts = LiveFacts(subjects, tables, standing.host)
+        answers = facts.layers(asked)
+    overlays = {}
+    for overlay, answer in zip(asked, answers, strict=True):
+        layers = tuple(one.layer or OverlayLayer("", path) for one, path in zip(answer, overlay.paths, strict=True))
+        above, is_mapped = 2 * overlay.changes, any(map(is_id_mapped, overlay.paths))
+        overlays[overlay.device] = StandingOverlay(layers[above:], layers[:above], overlay.data, is_mapped)
+    wanted = (one for step in new for one in (*step.layers, step.upper, step.work))
+    paths = [one.path for one in wanted if one is not None and not one.filesystem]
+    return standing._replace(overlays=overlays, layers=facts.host_layers(paths))
+
+
+def _with_occupied(target: Target, plan: Plan) -> StandingTree:
     """What stands, and what is in the way of the files that a plan declares and the record does not have."""
     from mountplan.applier.observe.file_looks import is_other
     from mountplan.planner.change.parts import Parts, is_declared

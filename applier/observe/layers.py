@@ -467,6 +467,12 @@ def find_layers(
         return _Search(LayerViews(subjects, tables, host, proc), wanted).found()
 
 
+def layers_at(host: tuple[Subject, MountTable], paths: Sequence[str]) -> dict[str, OverlayLayer]:
+    """Where those paths of the host lead that lead to a directory."""
+    with closing_fd(open_proc()) as proc:
+        return {path: one.layer for path, one in LayerViews((), (), host, proc).walk_to(0, paths).items()}
+
+
 def _may_be_work(seen: SeenDirectory) -> bool:
     names = {entry.path.partition("/")[0] for entry in seen.entries}
     return bool(names) and names <= {"work", "index"}

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from mountplan.applier.observe.layer_looks import looking
-from mountplan.applier.observe.layers import find_layers
+from mountplan.applier.observe.layers import find_layers, layers_at
 from mountplan.applier.observe.loop_files import loop_file
 from mountplan.applier.observe.observe import own_number
 from mountplan.applier.observe.roots import See, look
@@ -22,7 +22,7 @@ from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import NODE_KINDS
 from mountplan.planner.paths import TargetPath
-from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot
+from mountplan.planner.tables.mount_facts import FoundLayer, LiveImage, LiveOverlay, MountRoot, OverlayLayer
 from mountplan.planner.tables.mounttree import MountTree
 from mountplan.planner.tables.namespace_file import identity
 from mountplan.planner.tables.table import MountRow, MountTable
@@ -80,6 +80,11 @@ class LiveFacts:
     def layers(self, wanted: Sequence[LiveOverlay]) -> list[tuple[FoundLayer, ...]]:
         with of_process(own_number(), "host") as host:
             return find_layers(self._subjects, self._tables, (host, self._host), wanted)
+
+    def host_layers(self, paths: Sequence[str]) -> dict[str, OverlayLayer]:
+        """Where paths of the host lead that lead to a directory."""
+        with of_process(own_number(), "host") as host:
+            return layers_at((host, self._host), paths)
 
     def roots(self, wanted: Sequence[tuple[int, int]]) -> list[MountRoot | None]:
         return [

@@ -87,10 +87,7 @@ class Overlays:
                 superblock.give_up(directories)
                 continue
             superblock.directories = directories
-            changes, inner = bool(directories.upper), row.root.strip("/")
-            places = tuple(self._places(superblock))
-            number, paths, data = row.mount_id, directories.paths, len(directories.data)
-            asked.append((superblock, LiveOverlay(row.device, whole[0], number, paths, changes, inner, places, data)))
+            asked.append((superblock, directories.of(row, whole[0], tuple(self._places(superblock)))))
         answers = facts.layers([overlay for _, overlay in asked]) if asked else []
         found = []
         for (superblock, _), layers in zip(asked, answers, strict=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from mountplan.planner.capture.regiven import parse_options
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.mount_facts import LiveOverlay
 from mountplan.planner.tables.options import lower_and_data, unescaped_layer
+from mountplan.planner.tables.table import MountRow
 
 
 class Directories(NamedTuple):
@@ -19,6 +21,11 @@ class Directories(NamedTuple):
     def paths(self) -> tuple[str, ...]:
         """All of them; first the one from which the root of the overlay is taken."""
         return (*((self.upper, self.work) if self.upper else ()), *self.lower, *self.data)
+
+    def of(self, row: MountRow, space: int, places: tuple[str, ...] = ()) -> LiveOverlay:
+        """What is asked about the overlay of a mount in that namespace."""
+        inner, changes = row.root.strip("/"), bool(self.upper)
+        return LiveOverlay(row.device, space, row.mount_id, self.paths, changes, inner, places, len(self.data))
 
 
 def shown_directories(options: str) -> Directories | str:

@@ -70,11 +70,9 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
     parts = Parts(plan)
     superblocks = find_standing(
         parts,
-        standing.record,
+        standing,
         [pair for space in spaces for pair in space.places()],
         [pair for space in spaces for pair in space.stacked()],
-        [row for space in spaces for row in space.found.rows],
-        frozenset(row.device for row in standing.host.rows),
     )
     for space in spaces:
         space.pair_again(superblocks.devices)
@@ -113,11 +111,10 @@ def _planned(plan: Plan, standing: StandingTree, allowed: Allowed, mount_max: in
         obstacles += done.obstacles + told.obstacles
     changes += _option_changes(superblocks, parts, spaces, new, standing, obstacles) + files.changes
     obstacles += _cut_off(sharing, standing, allowed)
-    rows = (row for space in standing.spaces for row in space.table.rows)
-    for overlay in doubled_uppers(parts, standing.record, superblocks, rows):
-        what = f"a new overlay cannot write to {overlay.upper} while the one that stands does"
-        anew = _ANEW if overlay.upper and overlay.upper.filesystem else "let the old one go first: mountplan rm"
-        remedy = f"give it an upper and a work directory of its own, or {anew}"
+    for overlay in doubled_uppers(parts, superblocks, standing):
+        upper = str(overlay.upper).removeprefix("fs:")
+        what = f"a new overlay cannot write to {upper} while the one that stands does"
+        remedy = "give it an upper and a work directory of its own, or change this twice, at first without the overlay"
         obstacles.append(ChangeObstacle("upper directory", what, remedy, overlay.origin))
     obstacles += _lonely(new, sharing, parts)
     steps: tuple[c.ChangeStep, ...] = ()

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from mountplan.planner.change.parts import Creation, Node, Parts, PlannedFilesystem, is_declared, what_it_is
-from mountplan.planner.change.standing import Record
+from mountplan.planner.change.standing import Record, StandingTree
 from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.mount_facts import OverlayLayer
 from mountplan.planner.tables.options import Pairs, differing_asked, differing_options, differing_since
 from mountplan.planner.tables.table import UNTOLD, MountRow
 
@@ -36,42 +37,54 @@ class Superblocks(NamedTuple):
 
 def find_standing(
     parts: Parts,
-    record: Record | None,
+    standing: StandingTree,
     places: Iterable[tuple[MountRow, MountRow]],
     stacked: Iterable[tuple[MountRow, MountRow]],
-    found: Iterable[MountRow],
-    host: frozenset[str],
 ) -> Superblocks:
     """`places` are pairs of rows, wanted and found, at one place, `stacked` those on any levels of one stack, of which
-    some may have come or gone. `found` are all rows that stand; `host` the devices of mounts outside.
+    some may have come or gone.
     """
+    record, host = standing.record, {row.device for row in standing.host.rows}
     rows: dict[str, MountRow] = {}
-    for row in found:
+    for row in (row for space in standing.spaces for row in space.table.rows):
         rows.setdefault(row.device, row)
     made = Parts(record.plan).filesystems if record else {}
     owner = {device: name for name, device in record.devices.items()} if record else {}
     usual = _values(record.defaults) if record else {}
     devices: dict[Handle, str] = {}
+
+    def is_same(device: str, fs: PlannedFilesystem) -> bool:
+        has_layers = _has_layers(device, fs.creation, devices, standing)
+        if device in owner:
+            return _alike(made[owner[device]], fs, usual, layers=not has_layers)
+        fits = has_layers if rows[device].fstype == "overlay" else _shows(rows[device], fs.creation)
+        return fits and (device not in host or of(rows[device].fstype).is_shared)
+
     for name, device in record.devices.items() if record else ():
-        if name in parts.filesystems and device in rows and _alike(made[name], parts.filesystems[name], usual):
+        if name in parts.filesystems and device in rows and is_same(device, parts.filesystems[name]):
             devices[name] = device
     votes, more = (
         Counter((wanted.device[1:], there.device) for wanted, there in pairs if wanted.device[:1] == "=")
         for pairs in (places, stacked)
     )
     taken = set(devices.values())
-    for (name, device), _ in (*votes.most_common(), *more.most_common()):
-        fs = parts.filesystems.get(name)
-        if fs is None or name in devices or device in taken:
-            continue
-        if device in owner:
-            fits = _alike(made[owner[device]], fs, usual)
-        else:
-            fits = (device not in host or of(rows[device].fstype).is_shared) and _shows(rows[device], fs)
-        if fits:
+    order = {name: number for number, name in enumerate(parts.filesystems)}
+    those = [pair for pair, _ in (*votes.most_common(), *more.most_common()) if pair[0] in order]
+    # What an overlay is made of comes before it.
+    those.sort(key=lambda pair: order[pair[0]] if rows[pair[1]].fstype == "overlay" else -1)
+    for name, device in those:
+        if name not in devices and device not in taken and is_same(device, parts.filesystems[name]):
             devices[name] = device
             taken.add(device)
-    while gone := [name for name in devices if not _is_made_of_same(name, parts, record, made, devices, rows)]:
+    while gone := [
+        name
+        for name, device in devices.items()
+        if not (
+            _is_made_of_same(name, parts, record, made, devices, rows)
+            if device in owner
+            else devices.keys() >= {*parts.filesystems[name].made_of}
+        )
+    ]:
         for name in gone:
             del devices[name]
     options: dict[Handle, Pairs] = {}
@@ -154,33 +167,55 @@ def _dropped(fstype: str, before: Pairs, after: Pairs, usual: Mapping[str, str])
     return any(not (changeable.get(key) or (key in changeable and key in usual)) for key in gone)
 
 
-def doubled_uppers(
-    parts: Parts, record: Record | None, standing: Superblocks, found: Iterable[MountRow]
-) -> Iterator[s.MakeOverlay]:
+def doubled_uppers(parts: Parts, superblocks: Superblocks, standing: StandingTree) -> Iterator[s.MakeOverlay]:
     """New overlays that are to write where one writes that stands until they are there: that is refused when they are
-    made, with `index=off` as well, which the kernel would take. `found` are all rows that stand.
+    made, with `index=off` as well, which the kernel would take.
     """
+    record = standing.record
     made = Parts(record.plan).filesystems if record else {}
 
-    def uppers(creation: Creation, devices: Mapping[Handle, str]) -> set[tuple[str, str]]:
-        if not isinstance(creation, s.MakeOverlay):
-            return set()
-        both = (creation.upper, creation.work)
-        return {(devices.get(one.filesystem, one.filesystem), one.path) for one in both if one is not None}
+    def uppers(creation: Creation, devices: Mapping[Handle, str]) -> set[OverlayLayer]:
+        both = (creation.upper, creation.work) if isinstance(creation, s.MakeOverlay) else ()
+        return {place for one in both if one is not None for place in _places(one, devices, standing)}
 
-    taken = {("", path) for row in found if row.fstype == "overlay" for path in _layers_shown(row.options)[-2:] if path}
+    taken = {one for overlay in standing.overlays.values() for one in overlay.changes}
     for name, fs in made.items():
         if record is not None and name in record.devices:
             taken |= uppers(fs.creation, record.devices)
     for name, fs in parts.filesystems.items():
-        if name in standing.devices or not isinstance(fs.creation, s.MakeOverlay):
+        if name in superblocks.devices or not isinstance(fs.creation, s.MakeOverlay):
             continue
-        if uppers(fs.creation, standing.devices) & taken:
+        if uppers(fs.creation, superblocks.devices) & taken:
             yield fs.creation
 
 
-def _alike(one: PlannedFilesystem, two: PlannedFilesystem, usual: Mapping[str, str]) -> bool:
+def _has_layers(device: str, creation: Creation, devices: Mapping[Handle, str], standing: StandingTree) -> bool:
+    """Whether an overlay that stands is made of the directories that one is to be made of."""
+    overlay = standing.overlays.get(device)
+    if overlay is None or overlay.is_mapped or not isinstance(creation, s.MakeOverlay):
+        return False
+    has = (*overlay.lower, *overlay.changes)
+    asked = [one for one in (*creation.layers, creation.upper, creation.work) if one is not None]
+    if len(has) != len(asked) or overlay.data != sum(one.data for one in asked) or any(one.id_map for one in asked):
+        return False
+    return all(there in _places(one, devices, standing) for there, one in zip(has, asked, strict=True))
+
+
+def _places(layer: s.Layer, devices: Mapping[Handle, str], standing: StandingTree) -> Iterator[OverlayLayer]:
+    """Where a directory is that an overlay is to be made of, as StandingOverlay has it."""
+    if layer.filesystem:
+        yield OverlayLayer(devices.get(layer.filesystem, layer.filesystem), TargetPath(f"/{layer.path}"))
+        return
+    yield OverlayLayer("", layer.path)
+    if layer.path in standing.layers:
+        yield standing.layers[layer.path]
+
+
+def _alike(one: PlannedFilesystem, two: PlannedFilesystem, usual: Mapping[str, str], *, layers: bool = True) -> bool:
+    """`layers`: whether those of overlays count."""
     first, second = one.creation, two.creation
+    if not layers and isinstance(first, s.MakeOverlay) and isinstance(second, s.MakeOverlay):
+        second = second._replace(layers=first.layers, upper=first.upper, work=first.work)
     if type(first) is not type(second) or one.contents != two.contents:
         return False
     if isinstance(first, s.MakeFilesystem) and isinstance(second, s.MakeFilesystem):
@@ -199,39 +234,14 @@ def _unnamed(creation: Creation) -> Creation:
     return creation._replace(filesystem="", mount="", origin="")
 
 
-def _shows(row: MountRow, fs: PlannedFilesystem) -> bool:
+def _shows(row: MountRow, creation: Creation) -> bool:
     """Whether a superblock of which no record tells may be this one."""
-    creation = fs.creation
-    if isinstance(creation, s.MakeFilesystem):
-        return (
-            (of(creation.fstype).shown_as or creation.fstype) == row.fstype
-            and (creation.source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
-            and not differing_options(row.fstype, _fixed(creation.fstype, creation.options), row.options)
-        )
-    if isinstance(creation, s.MakeOverlay):
-        return row.fstype == "overlay" and _layers_shown(row.options) == _layers_asked(creation)
-    return False  # which image it is made of, a mount does not show
-
-
-def _layers_shown(options: str) -> tuple[str, ...]:
-    """The layers of an overlay as it shows them, the upper and the work directory last; "" for none."""
-    lower: list[str] = []
-    named = {"upperdir": "", "workdir": ""}
-    for part in options.split(","):
-        key, _, value = part.partition("=")
-        if key == "lowerdir":
-            lower += value.split(":")
-        elif key in ("lowerdir+", "datadir+"):
-            lower.append(value)
-        elif key in named:
-            named[key] = value
-    return (*lower, *named.values())
-
-
-def _layers_asked(creation: s.MakeOverlay) -> tuple[str, ...]:
-    """The same, of one whose layers are all paths of the host; another one shows none of its layers so."""
-    upper, work = (one.path if one is not None else "" for one in (creation.upper, creation.work))
-    return (*(layer.path for layer in creation.layers), upper, work)
+    return (
+        isinstance(creation, s.MakeFilesystem)  # which image it is made of, a mount does not show
+        and (of(creation.fstype).shown_as or creation.fstype) == row.fstype
+        and (creation.source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
+        and not differing_options(row.fstype, _fixed(creation.fstype, creation.options), row.options)
+    )
 
 
 def _values(options: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mountplan.planner.names import Handle, IdMapping
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.mount_facts import OverlayLayer
 from mountplan.planner.tables.table import MountTable
 
 TYPE_CHECKING = False
@@ -58,12 +59,24 @@ class Record(NamedTuple):
     occupied: Mapping[tuple[Handle, str], str] = {}
 
 
+class StandingOverlay(NamedTuple):
+    """The directories of an overlay that stands: the lower ones, of which the last `data` have data only, and the upper
+    and the work directory, if it has them. One that is not found has no device, and the path that the overlay shows.
+    """
+
+    lower: tuple[OverlayLayer, ...]
+    changes: tuple[OverlayLayer, ...]
+    data: int = 0
+    is_mapped: bool = False  # whether some are seen through an id-mapping, of which nothing is told
+
+
 class StandingTree(NamedTuple):
     """All of it. `outside` are the tables of other namespaces by their names, and `host` that of our own.
 
     `ages` are as in Surroundings. `beneath` says whether the kernel has MOVE_MOUNT_BENEATH. `store` is the device of
     the store of kept names, which mountplan has mounted on the host (planner/compare/own_store.py). `ids` as
-    with_inner_ids() takes them; None if those of a spec are the same in there.
+    with_inner_ids() takes them; None if those of a spec are the same in there. `overlays` are by device; `layers` says
+    where the paths of the host lead by now that the overlays of the plan are to be made of.
     """
 
     label: str
@@ -75,6 +88,8 @@ class StandingTree(NamedTuple):
     beneath: bool = True
     store: str = ""
     ids: IdMapping | None = None
+    overlays: Mapping[str, StandingOverlay] = {}
+    layers: Mapping[str, OverlayLayer] = {}
 
 
 class Allowed(NamedTuple):

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mountplan import changing, live_target
+from mountplan import api, changing, live_target
 from mountplan.planner.change.standing import Allowed
 from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, moments, mount, setns
+from tests.kernel.captured_process import held
 from tests.live_trees import GAPS, TREE, LiveTree, plan_of, standing_tree
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
@@ -156,3 +157,44 @@ def test_who_keeps_a_mount_from_being_read_only_is_named(in_host: InHost, words:
 
     child, told = in_host(script, identity="root")
     assert f"({child})" in told and ", or end " in told
+
+
+def overlay_of(base: str) -> None:
+    """One of which the kernel tells where its layers are, as there is a file in each; mounted at /mnt/at."""
+    mount("own", "/mnt", "tmpfs")
+    os.mkdir("/mnt/at")
+    for name in ("lower", "upper", "work", "other"):
+        os.makedirs(f"{base}/{name}")
+    for name in ("lower", "upper"):
+        Path(f"{base}/{name}/of-{name}").touch()
+    options = f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work"
+    mount("none", "/mnt/at", "overlay", data=options)
+
+
+@pytest.mark.parametrize("base", ["/srv", "/mnt"])
+@pytest.mark.parametrize("names", [(), ("lower", "upper", "work")])
+def test_an_overlay_of_a_process_stays_if_its_directories_are_those_of_the_spec(
+    in_host: InHost, base: str, names: tuple[str, ...]
+) -> None:
+    """Whatever they are called by now, and in a filesystem of the process as well: it was to be swapped with one on the
+    same upper directory, and that was refused at its step.
+    """
+
+    def script() -> tuple[int, int, list[str]]:
+        mount("srv", "/srv", "tmpfs")
+
+        def act() -> None:
+            overlay_of(base)
+            for name in names:
+                os.rename(f"{base}/{name}", f"{base}/{name}-now")
+
+        with held(act) as pid:
+            target = live_target.look(live_target.target_of(f"pid:{pid}"))
+            text = api.capture(pid, check=False).text
+            stays = changing.preview(plan_of(text), target, Allowed())
+            lower = "lower-now" if names else "lower"
+            assert f"/{lower}" in text
+            other = changing.preview(plan_of(text.replace(lower, "other")), target, Allowed())
+            return len(stays.changes), len(stays.obstacles), [one.kind for one in other.obstacles]
+
+    assert (0, 0, ["upper directory"]) == in_host(script)

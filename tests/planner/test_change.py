@@ -20,12 +20,13 @@ from mountplan.planner.change.change_file import (
 )
 from mountplan.planner.change.change_plan import ChangePlan
 from mountplan.planner.change.plan_change import plan_change
-from mountplan.planner.change.standing import Allowed, Record, StandingSpace, StandingTree, User
+from mountplan.planner.change.standing import Allowed, Record, StandingOverlay, StandingSpace, StandingTree, User
 from mountplan.planner.errors import PlanFileError
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
 from mountplan.planner.render.change_text import change_text, counts_text
+from mountplan.planner.tables.mount_facts import OverlayLayer
 from mountplan.planner.tables.table import MountTable
 from tests.fakes import FakeHost, host_mount
 
@@ -477,15 +478,15 @@ def test_a_new_overlay_on_the_upper_directory_of_the_one_that_stands_is_refused_
     assert ["upper directory"] == [one.kind for one in found.obstacles]
 
 
-def test_what_an_overlay_of_a_process_writes_to_is_seen_by_its_options() -> None:
+def test_what_an_overlay_of_a_process_writes_to_is_seen_by_what_it_is_made_of() -> None:
     """No record tells of it: the new one was refused at its step."""
     host = FakeHost(dict.fromkeys(("/a", "/b", "/u", "/w"), "directory"))
     text = ROOT + '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = ["/{}"]\nupper = "/u"\nwork = "/w"\n'
     one, two = (api.plan(parse_spec(text.format(word).encode(), "live.toml"), host) for word in "ab")
     stands = standing(one)
-    shown = {"overlay": "rw,lowerdir=/a,upperdir=/u,workdir=/w"}
-    rows = tuple(row._replace(options=shown.get(row.fstype, "rw")) for row in stands.spaces[0].table.rows)
-    stands = stands._replace(spaces=(stands.spaces[0]._replace(table=MountTable(rows)),), record=None)
+    made = StandingOverlay((OverlayLayer("", "/a"),), (OverlayLayer("", "/u"), OverlayLayer("", "/w")))
+    device = next(row.device for row in stands.spaces[0].table.rows if row.fstype == "overlay")
+    stands = stands._replace(record=None, overlays={device: made})
     assert [] == [one.kind for one in plan_change(one, stands, Allowed(), 100_000).obstacles]
     assert ["upper directory"] == [one.kind for one in plan_change(two, stands, Allowed(), 100_000).obstacles]
 
