@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from types import NoneType, UnionType
@@ -17,6 +18,7 @@ import mountplan
 from mountplan.planner import light
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.plan.plan import Plan
+from mountplan.planner.plan.plan_writing import _Strings
 from mountplan.planner.plan.planfile import dump_plan, load_plan, parse_plan
 from mountplan.planner.plan.step_columns import StepColumns
 from mountplan.planner.plan.steps import STEP_TYPES, Step
@@ -75,6 +77,22 @@ def test_a_plan_dumps_to_the_same_bytes_again(plan: Plan) -> None:
     text = dump_plan(plan)
     assert text == dump_plan(load_plan(text, "x.json"))
     assert text.endswith("}\n")
+
+
+def test_texts_are_numbered_as_they_come_however_columns_repeat_each_other() -> None:
+    """Stretches that stand there already are found as a whole, wherever one begins, breaks off or is cut short."""
+    for seed in range(60):
+        pick = random.Random(seed)
+        strings, naive, written = _Strings(), dict[str, int](), list[str]()
+        for _ in range(6):
+            column: list[str] = []
+            for _ in range(pick.randrange(1, 6)):
+                at, length = pick.randrange(len(written) + 1), pick.choice((1, 5, 100, 128, 300))
+                new = [f"{seed}.{pick.randrange(2000)}" for _ in range(length)]
+                column += pick.choice((written[at : at + length], new, new[:1] * length))
+            assert [naive.setdefault(text, len(naive)) for text in column] == strings.numbers(column)
+            assert list(naive) == strings.texts
+            written += column
 
 
 def test_every_column_and_every_string_has_its_own_line() -> None:
