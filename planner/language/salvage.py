@@ -19,6 +19,10 @@ _HARMLESS = {
     "Namespace": frozenset({"name", "propagation"}),
 }
 
+# One of these says what a mount is of. If it is there, an unknown key hides nothing but what these would have changed.
+_FROM = frozenset({"type", "bind", "image", "layers"})
+_FORGIVING = frozenset(f'did you mean "{key}"?' for key in ("optional", "create", "on_symlink", "contents", "parent"))
+
 
 class Salvage:
     """What is left of a raw spec. Lists keep their length, so that every index stays that of the text."""
@@ -74,6 +78,9 @@ class Salvage:
                 item, harmless = number, False
             if table in _HARMLESS:
                 harmless = part in _HARMLESS[table]
+                if table == "Mount" and finding.kind == "unknown" and number == len(path):
+                    mount = self._at(path[:-1])
+                    harmless = finding.remedy not in _FORGIVING and mount is not None and not _FROM.isdisjoint(mount)
         if item and not harmless:
             # The second is what it is called by those who do not know how to quote a key.
             self._damaged |= {key_path(*path[:item]), _plainly(path[:item])}

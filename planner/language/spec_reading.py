@@ -80,13 +80,20 @@ def parse_spec_leniently(
         return _read(raw, file, Places(text))
 
 
+_NAMES_ANOTHER = ("parent", "peer_group", "master")
+
+
 def all_mistakes(spec: Spec, found: tuple[Mistake, ...], more: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
     """What parse_spec_leniently found and what was found in `spec` later, in the order of the file, with lines.
 
     Left out is what was found later in a mount or group that is not as its author wrote it: a mount without type is no
-    second mistake if it is the type that could not be read.
+    second mistake if it is the type that could not be read. What it names and is not there is one, whatever else it is.
     """
-    true = [spec.told(mistake) for mistake in more if spec.damaged.isdisjoint(prefixes(mistake.ref.key))]
+    true = [
+        spec.told(mistake)
+        for mistake in more
+        if mistake.ref.key.rpartition(".")[2] in _NAMES_ANOTHER or spec.damaged.isdisjoint(prefixes(mistake.ref.key))
+    ]
     return tuple(sorted((*found, *true), key=lambda mistake: spec.position(mistake.ref)))
 
 

@@ -142,6 +142,22 @@ def test_a_wrong_attribute_does_not_hide_what_else_is_wrong_with_the_mount() -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("mount", "told"),
+    [
+        ('bind = { mount = "no" }\nfoo = 1', ["bind", "foo"]),
+        ('bind = { mount = "no" }\nreadOnly = true', ["bind", "readOnly"]),
+        ('bind = "/no/such"\noptonal = true', ["optonal"]),  # it may be what the author has said
+        ('bnid = "/usr"\nmaster = "no"', ["bnid", "master"]),
+        ('type = 3\nparent = "no"', ["type", "parent"]),
+    ],
+)
+def test_an_unknown_key_does_not_hide_what_is_wrong_whatever_it_means(mount: str, told: list[str]) -> None:
+    text = f'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n[[mount]]\ntarget = "/a"\n{mount}\n'
+    keys = [mistake.ref.key.removeprefix("mount[1].") for mistake in api.check(text.encode(), "s.toml", NoHost())]
+    assert told == keys
+
+
 def test_later_mistakes_get_their_lines_and_those_in_damaged_groups_are_left_out() -> None:
     spec, found = parse_spec_leniently(b'format = 1\n[peer_group."a.b"]\nhots = "/x"\n[[mount]]\ntarget = "/"\n', "s")
     assert spec is not None
