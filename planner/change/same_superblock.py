@@ -54,11 +54,12 @@ def find_standing(
     devices: dict[Handle, str] = {}
 
     def is_same(device: str, fs: PlannedFilesystem) -> bool:
-        has_layers = _has_layers(device, fs.creation, devices, standing)
+        row, has_layers = rows[device], _has_layers(device, fs.creation, devices, standing)
         if device in owner:
             return _alike(made[owner[device]], fs, usual, layers=not has_layers)
-        fits = has_layers if rows[device].fstype == "overlay" else _shows(rows[device], fs.creation)
-        return fits and (device not in host or of(rows[device].fstype).is_shared)
+        if isinstance(fs.creation, s.MakeOverlay) and not (has_layers and _is_read_only(fs) == _shows_read_only(row)):
+            return False
+        return _shows(row, fs.creation) and (device not in host or of(row.fstype).is_shared)
 
     for name, device in record.devices.items() if record else ():
         if name in parts.filesystems and device in rows and is_same(device, parts.filesystems[name]):
@@ -158,6 +159,16 @@ def _fixed(fstype: str, options: Pairs) -> Pairs:
     return tuple(pair for pair in options if pair[0] not in changeable and pair != _READ_ONLY)
 
 
+def _is_read_only(fs: PlannedFilesystem) -> bool:
+    """Whether its superblock shall be. Without an upper directory, an overlay is."""
+    has_no_upper = isinstance(fs.creation, s.MakeOverlay) and fs.creation.upper is None
+    return has_no_upper or fs.sealed or _READ_ONLY in fs.creation.options
+
+
+def _shows_read_only(row: MountRow) -> bool:
+    return "ro" in row.options.split(",")
+
+
 def _dropped(fstype: str, before: Pairs, after: Pairs, usual: Mapping[str, str]) -> bool:
     """Whether an option is no longer asked for that cannot be taken back while the filesystem stands: of which neither
     the type nor `usual` says what it is without.
@@ -235,12 +246,14 @@ def _unnamed(creation: Creation) -> Creation:
 
 
 def _shows(row: MountRow, creation: Creation) -> bool:
-    """Whether a superblock of which no record tells may be this one."""
+    """Whether a superblock of which no record tells may be this one, by its type, source and options."""
+    if isinstance(creation, s.AttachImage):
+        return False  # which image it is made of, a mount does not show
+    fstype = creation.fstype if isinstance(creation, s.MakeFilesystem) else "overlay"
     return (
-        isinstance(creation, s.MakeFilesystem)  # which image it is made of, a mount does not show
-        and (of(creation.fstype).shown_as or creation.fstype) == row.fstype
+        (of(fstype).shown_as or fstype) == row.fstype
         and (creation.source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
-        and not differing_options(row.fstype, _fixed(creation.fstype, creation.options), row.options)
+        and not differing_options(row.fstype, _fixed(fstype, creation.options), row.options)
     )
 
 
@@ -282,8 +295,7 @@ def _changes(
         # A tmpfs shows no size if it has the one that it gets by itself.
         names |= {name for name, value in asked if name == "size" and name not in there and value != changeable[name]}
     changed = tuple(pair for pair in asked if pair[0] in names)
-    read_only = now.sealed or _READ_ONLY in creation.options
-    if read_only != ("ro" in row.options.split(",")):
+    if (read_only := _is_read_only(now)) != _shows_read_only(row):
         changed = (*changed, ("ro" if read_only else "rw", True))
     shown = _values(row.options)
     words = ", ".join(

@@ -478,17 +478,24 @@ def test_a_new_overlay_on_the_upper_directory_of_the_one_that_stands_is_refused_
     assert ["upper directory"] == [one.kind for one in found.obstacles]
 
 
+OVERLAY_OPTIONS = ('source = "other"\n', "options = { ro = true }\n", 'options = { redirect_dir = "off" }\n')
+
+
 def test_what_an_overlay_of_a_process_writes_to_is_seen_by_what_it_is_made_of() -> None:
-    """No record tells of it: the new one was refused at its step."""
+    """No record tells of it: the new one was refused at its step. One with other options was called what stands."""
     host = FakeHost(dict.fromkeys(("/a", "/b", "/u", "/w"), "directory"))
     text = ROOT + '[[mount]]\ntarget = "/o"\ntype = "overlay"\nlayers = ["/{}"]\nupper = "/u"\nwork = "/w"\n'
-    one, two = (api.plan(parse_spec(text.format(word).encode(), "live.toml"), host) for word in "ab")
+    more = [text.format("a"), text.format("b"), *(text.format("a") + one for one in OVERLAY_OPTIONS)]
+    one, *others = (api.plan(parse_spec(each.encode(), "live.toml"), host) for each in more)
     stands = standing(one)
     made = StandingOverlay((OverlayLayer("", "/a"),), (OverlayLayer("", "/u"), OverlayLayer("", "/w")))
-    device = next(row.device for row in stands.spaces[0].table.rows if row.fstype == "overlay")
-    stands = stands._replace(record=None, overlays={device: made})
+    (space,) = stands.spaces
+    rows = tuple(row._replace(options="rw,redirect_dir=on") for row in space.table.rows)
+    overlays = {row.device: made for row in rows if row.fstype == "overlay"}
+    stands = stands._replace(spaces=(space._replace(table=MountTable(rows)),), record=None, overlays=overlays)
     assert [] == [one.kind for one in plan_change(one, stands, Allowed(), 100_000).obstacles]
-    assert ["upper directory"] == [one.kind for one in plan_change(two, stands, Allowed(), 100_000).obstacles]
+    for other in others:
+        assert ["upper directory"] == [one.kind for one in plan_change(other, stands, Allowed(), 100_000).obstacles]
 
 
 def test_an_overlay_is_another_one_where_its_layers_have_other_entries() -> None:
