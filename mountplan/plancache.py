@@ -17,6 +17,7 @@ from time import time
 
 from mountplan.applier.observe.listings import MANY, kinds_of
 from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.private import new_directory, opened_file
 from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_of
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostPath, NotThere
@@ -248,14 +249,14 @@ def _folder(*, create: bool) -> Iterator[int]:
     if not os.path.isabs(base):
         raise FileNotFoundError(base)
     if create and not os.path.lexists(base):
-        os.mkdir(base, 0o700)
+        new_directory(base)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     with closing_fd(os.open(base, flags)) as above:
         if os.fstat(above).st_uid != os.geteuid():  # as under sudo: nothing of root's is left in a user's home
             raise PermissionError(base)
         if create:
             try:
-                os.mkdir(_DIRECTORY, 0o700, dir_fd=above)
+                new_directory(_DIRECTORY, above)
             except FileExistsError:
                 pass
         folder = os.open(_DIRECTORY, flags | os.O_NOFOLLOW, dir_fd=above)
@@ -272,8 +273,7 @@ def _is_ours(found: os.stat_result) -> bool:
 def _write(folder: int, name: str, text: bytes) -> None:
     """In one rename: a reader sees all of it or nothing."""
     coming = f"{_COMING}{os.getpid()}-{os.urandom(4).hex()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(coming, flags, 0o600, dir_fd=folder)
+    fd = opened_file(coming, folder)
     try:
         with open(fd, "wb") as file:
             file.write(text)

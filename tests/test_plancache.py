@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,6 +74,17 @@ def test_a_plan_is_made_once(home: Path) -> None:
     assert [True, False, False] == [is_planned(home) for _ in range(3)]
     assert is_planned(home, "other.toml")  # errors name the file
     assert [False, False] == [is_planned(home), is_planned(home, "other.toml")]
+
+
+def test_the_cache_is_its_owners_whatever_the_umask_is(home: Path) -> None:
+    before = os.umask(0o777)
+    try:
+        is_planned(home)
+    finally:
+        os.umask(before)
+    (folder,) = home.rglob(plancache._DIRECTORY)
+    (entry,) = folder.iterdir()
+    assert [0o700, 0o600] == [stat.S_IMODE(path.stat().st_mode) for path in (folder, entry)]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from mountplan.applier.keep import kept
 from mountplan.applier.keep.store import runtime_place
 from mountplan.applier.sys import syscalls
+from mountplan.applier.sys.private import opened_file
 from mountplan.applier.sys.refusal import explain, function_of
 from mountplan.planner.errors import KeepRefused
 from mountplan.planner.record import NamedTuple
@@ -103,10 +104,9 @@ class Journal:
         self._let_go()
 
     def _write(self, file: str, entry: JournalEntry) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         while True:
             with _refusals("write"):
-                self._fd = os.open(file, flags, 0o600, dir_fd=self._directory)
+                self._fd = opened_file(file, self._directory, os.O_EXCL | os.O_APPEND)
             fcntl.flock(self._fd, fcntl.LOCK_EX)  # as long as this process or its visitor lives
             if os.fstat(self._fd).st_nlink:
                 break

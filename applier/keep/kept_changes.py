@@ -38,6 +38,7 @@ from mountplan.applier.keep.store import ODD, READERS, Store, find_place, readin
 from mountplan.applier.process.record_watch import watch_record
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.private import opened_file
 from mountplan.planner.errors import KeepRefused, NameTaken, NotKept, TableError
 from mountplan.planner.light import contextmanager
 from mountplan.planner.record import NamedTuple
@@ -181,8 +182,7 @@ def record_anew(
 
 
 def _write_over(directory: int, file: str, data: bytes) -> None:
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    with closing_fd(fd):
+    with closing_fd(opened_file(file, directory, flags=0)) as fd:
         at = 0
         while at < len(data):
             at += os.pwrite(fd, data[at:], at)
@@ -310,6 +310,5 @@ def _check_reach(store: Store, name: str) -> None:
 
 
 def _write(directory: int, file: str, data: bytes) -> None:
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    with closing_fd(fd):
+    with closing_fd(opened_file(file, directory)) as fd:
         syscalls.write_all(fd, data)

@@ -26,6 +26,7 @@ from time import monotonic, sleep
 from mountplan.applier.keep.kept_record import is_name
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.private import new_directory, opened_file
 from mountplan.applier.sys.privilege import for_this_user, may_mount
 from mountplan.applier.sys.refusal import KernelRefusal, explain, function_of
 from mountplan.planner.errors import KeepRefused
@@ -202,7 +203,7 @@ class Store:
         has changed; what is in the new directory then is for the next sweep().
         """
         new = _passing(_COMING, name)
-        os.mkdir(new, 0o700, dir_fd=self.fd)
+        new_directory(new, self.fd)
         with closing_fd(os.open(new, _DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)) as directory:
             yield directory
         if self._has(name):
@@ -462,7 +463,7 @@ def _same(one: int, other: int) -> bool:
 def _make(place: StorePlace) -> None:
     """Make the store, unless another process is faster."""
     try:
-        os.mkdir(place.path, 0o700)
+        new_directory(place.path)
     except FileExistsError:
         pass
     except OSError as error:
@@ -498,8 +499,7 @@ def _mount_on(directory: int) -> None:
             syscalls.fsconfig(context, abi.FSCONFIG_CMD_CREATE, None, None, 0)
             mount = syscalls.fsmount(context, abi.MOUNT_ATTR_NOSUID | abi.MOUNT_ATTR_NODEV | abi.MOUNT_ATTR_NOEXEC)
         with closing_fd(mount):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with closing_fd(os.open(_OWNER, flags, 0o600, dir_fd=mount)) as owner:
+            with closing_fd(opened_file(_OWNER, mount)) as owner:
                 os.write(owner, _identity(mount))
             syscalls.move_mount(mount, directory, b"", abi.MOVE_MOUNT_F_EMPTY_PATH | abi.MOVE_MOUNT_T_EMPTY_PATH)
             syscalls.mount_setattr(mount, 0, syscalls.mount_attr(propagation=abi.MS_UNBINDABLE))

@@ -19,6 +19,7 @@ from mountplan.applier.observe.subjects import Subject
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.copytree import Links, copy_into, copy_tree
+from mountplan.applier.sys.private import new_directory, opened_file
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.mount_facts import Fillable, Visible
 from mountplan.planner.tables.table import MountTable
@@ -96,17 +97,17 @@ def store(
 def _make_anew(path: str) -> int:
     """Make a directory, in the place of one that a killed process has left; a descriptor that has it locked."""
     try:
-        os.mkdir(path, 0o700)
+        new_directory(path)
     except FileExistsError:
         with closing_fd(_locked(path)):
             shutil.rmtree(path)
-        os.mkdir(path, 0o700)
+        new_directory(path)
     return _locked(path)
 
 
 def _mark(marker: str, inode: int) -> int:
     """Say beside a directory that its spec is not saved yet; a descriptor that has the marker locked."""
-    fd = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = opened_file(marker)
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.write(fd, str(inode).encode())
     return fd
@@ -294,7 +295,7 @@ def _directory(top: int, filling: Fillable) -> int:
 def _below(directory: int, name: str, mode: int = 0o755) -> int:
     """A directory in a directory: made if it is not there yet."""
     try:
-        os.mkdir(name, 0o700, dir_fd=directory)
+        new_directory(name, directory)
     except FileExistsError:
         return os.open(name, _DIRECTORY, dir_fd=directory)
     fd = os.open(name, _DIRECTORY, dir_fd=directory)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from mountplan.applier.sys import syscalls
 from mountplan.applier.sys.closing import closing_fd
+from mountplan.applier.sys.private import new_directory
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.planner.record import NamedTuple
 
@@ -152,7 +153,7 @@ class _Copy:
 
     def _directory(self, path: str, source: int, name: str, directory: int) -> None:
         try:
-            os.mkdir(name, 0o700, dir_fd=directory)
+            new_directory(name, directory)
         except OSError as error:
             self._refused(path, "cannot make the directory", error)
             return

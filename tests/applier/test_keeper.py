@@ -106,6 +106,20 @@ def test_a_name_has_the_same_life_as_roots(as_user: Callable[..., Any]) -> None:
     assert ["kept", "stands", "replaced", [("shop", "healthy", 2)]] == as_user(script)
 
 
+def test_what_is_kept_can_be_looked_at_whatever_the_umask_is(as_user: Callable[..., Any]) -> None:
+    def script() -> tuple[str, set[str]]:
+        os.umask(0o777)
+        keeping.keep(plan_of(SPEC))
+        modes = {
+            oct(os.lstat(path).st_mode & 0o777)
+            for path in (directory() / "mountplan").rglob("*")
+            if path.is_dir() or path.is_file()
+        }
+        return keeping.look_up("shop").health, modes
+
+    assert ("healthy", {"0o700", "0o600"}) == as_user(script)
+
+
 def test_enter_goes_into_the_user_namespace_and_the_mount_namespace(as_user: Callable[..., Any]) -> None:
     def script() -> None:
         kept = keeping.keep(plan_of(SPEC)).kept
