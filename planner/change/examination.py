@@ -265,7 +265,7 @@ class Examination:
     def can_be_removed(self, beneath: list[int], upon: ExaminedMount) -> bool:
         """Whether these, the lowest of a stack, can be unmounted through a peer."""
         found = self.space.found
-        is_plain = (found.is_bare(at) and not found.rows[at].peer_group for at in beneath)
+        is_plain = (found.is_bare(at) for at in beneath)
         return self._has_peer(upon) and all(is_plain)
 
     def _can_go_through_peer(self, upon: ExaminedMount, site: ExaminedSite, *, covered: bool) -> bool:

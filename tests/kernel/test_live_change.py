@@ -382,3 +382,21 @@ def test_directories_of_a_new_overlay_are_made_in_a_filesystem_that_stands(in_ho
             return [f"{line.sign} {line.mount}" for line in found.changes]
 
     assert ["swap /over"] == in_host(script)
+
+
+def test_a_new_member_of_a_group_keeps_what_covers_it_when_a_covered_one_goes(in_host: InHost) -> None:
+    """What covers the one that goes was unmounted first, and what covers its peer with it."""
+    pool = '[[mount]]\nid = "pool"\ntarget = "/pool"\ntype = "tmpfs"\npeer_group = "g"\n'
+    covered = '[[mount]]\ntarget = "/a/a"\nbind = { mount = "pool", path = "/" }\npeer_group = "g"\n'
+    one, two = (f'[[mount]]\ntarget = "{path}"\ntype = "tmpfs"\n' for path in ("/a/a", "/a"))
+    start = 'format = 1\nname = "live"\n[peer_group.g]\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+    before, after = (plan_of(start + pool + covered + more) for more in (one, one + two))
+
+    def script() -> list[str]:
+        with standing_tree(before) as tree:
+            found = tree.preview(after, Allowed())
+            tree.change(found)
+            assert not tree.drift(after)
+            return [one.kind for one in found.obstacles]
+
+    assert [] == in_host(script)
