@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from time import gmtime, perf_counter, strftime
 
@@ -452,3 +453,18 @@ def enter(
 def shell() -> str:
     """The user's shell, for commands that start one if none is named."""
     return os.environ.get("SHELL") or "/bin/sh"
+
+
+def lacks_shell(name: str) -> bool:
+    """True if enter() of a kept name, without a command, surely finds no shell in there."""
+    from mountplan.applier.keep.kept import opened
+    from mountplan.applier.observe.walked import walked_in
+    from mountplan.applier.sys.closing import closing_fd
+
+    path = shell()
+    try:
+        with opened(name) as found, closing_fd(found.open(found.namespace(""))) as namespace:
+            walked_in(namespace, path)
+    except (OSError, NotKept) as error:
+        return isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False

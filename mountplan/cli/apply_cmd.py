@@ -123,12 +123,14 @@ def _keep(planned: Planned, args: argparse.Namespace, output: Output) -> int:
 
 
 def _kept_text(made: Plan, done: keeping.Keeping, args: argparse.Namespace, room: int | None) -> str:
+    from mountplan.keeping import lacks_shell
     from mountplan.planner.render.fitting import wrapped_text
     from mountplan.planner.render.left_out_text import left_out_text
 
     left_out = made.expected.left_out
     name = visible(done.kept.name)
-    then = f"Enter it: mountplan enter {name}\n" if _has_programs(made) else f"Look at it: mountplan show {name}\n"
+    can_be_entered = _has_programs(made) and not lacks_shell(done.kept.name)
+    then = f"Enter it: mountplan enter {name}\n" if can_be_entered else f"Look at it: mountplan show {name}\n"
     if done.outcome == "stands":
         again = "compared" if left_out else "verified"
         told = f'"{name}" stands already, and was {again} again: {_size_text(made, done)}\n'

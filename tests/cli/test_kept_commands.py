@@ -63,11 +63,18 @@ def test_apply_keeps_under_the_specs_name_and_says_how_to_look_at_it(on_host: Ca
     )
 
 
-def test_apply_says_how_to_enter_what_may_have_a_shell(on_host: Callable[..., Any]) -> None:
-    def script() -> Outcome:
-        return mountplan("apply", spec(SPEC + '[[mount]]\ntarget = "/usr"\nbind = "/usr"\n'))
+def test_apply_says_how_to_enter_what_has_the_users_shell(on_host: Callable[..., Any]) -> None:
+    """Programs of the host alone are not enough: without /bin there is no /bin/sh."""
 
-    assert on_host(script).out.endswith("Enter it: mountplan enter shop\n")
+    def script() -> list[str]:
+        os.environ["SHELL"] = "/bin/sh"
+        more = '[[mount]]\ntarget = "{}"\nbind = "/usr/bin"\n'
+        paths = [
+            spec(SPEC + more.format(target), f"{number}.toml") for number, target in enumerate(("/bin", "/usr/bin"))
+        ]
+        return [mountplan("apply", "--replace", path).out.splitlines()[-1] for path in paths]
+
+    assert ["Enter it: mountplan enter shop", "Look at it: mountplan show shop"] == on_host(script)
 
 
 def test_apply_as_json_tells_where_the_namespace_files_are(on_host: Callable[..., Any]) -> None:
