@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import groupby, islice
+from itertools import groupby
 
 from mountplan.planner.names import Alteration, LeftOut, Moved
 from mountplan.planner.plan.plain_json import quote as _quote
 from mountplan.planner.plan.plan import Edge, ExpectedFilesystem, ExpectedGroup, ExpectedMount, Plan
 from mountplan.planner.plan.plan_fields import KIND_OF, OriginLine, hints_of, is_text, zeros_of
 from mountplan.planner.plan.steps import Step
+from mountplan.planner.plan.text_numbers import TextNumbers
+from mountplan.planner.tables.columns import RecordColumns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,39 +18,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LONG = 16  # a shorter column tells each value: people read small plans
-_STRETCH = 128  # texts that are looked up together
-
-
-class _Strings:
-    """Each text of a plan once, numbered as they come."""
-
-    def __init__(self) -> None:
-        self.number: dict[str, int] = {}
-        self.texts: list[str] = []
-
-    def numbers(self, values: Sequence[str]) -> list[int]:
-        """Those of a column.
-
-        Most columns have what an earlier one has, in the same order. To compare a stretch as a whole takes a tenth of
-        looking up each text, which of a large plan are in no cache of the CPU.
-        """
-        number, texts = self.number, self.texts
-        found: list[int] = []
-        while stretch := list(values[len(found) : len(found) + _STRETCH]):
-            first = number.setdefault(stretch[0], len(number))
-            known = texts[first : first + len(stretch)]
-            same = len(known) if known == stretch else [*map(str.__eq__, known, stretch), False].index(False)
-            if 2 * same > len(stretch):
-                found += range(first, first + same)
-            else:
-                found += [number.setdefault(text, len(number)) for text in stretch]
-        texts += [*islice(reversed(number), len(number) - len(texts))][::-1]
-        return found
 
 
 def body_of(plan: Plan) -> str:
     """What the digest covers: everything behind the line that holds it."""
-    strings = _Strings()
+    strings = TextNumbers()
     by_kind: dict[type, list[Step]] = {}
     for step in plan.steps:
         by_kind.setdefault(type(step), []).append(step)
@@ -90,16 +64,17 @@ def _object(parts: dict[str, str]) -> str:
     return "{\n" + ",\n".join([f'"{name}": {part}' for name, part in parts.items()]) + "\n}"
 
 
-def _counted(cls: Any, records: Sequence[Any], strings: _Strings) -> str:
+def _counted(cls: Any, records: Sequence[Any], strings: TextNumbers) -> str:
     return _columns(cls, records, strings, {"count": str(len(records))})
 
 
-def _columns(cls: Any, records: Any, strings: _Strings, first: dict[str, str]) -> str:
+def _columns(cls: Any, records: Any, strings: TextNumbers, first: dict[str, str]) -> str:
     """Records of one class as an object of columns. `strings` gets the texts that it does not have yet."""
     parts = dict(first)
-    for (name, hint), zero, column in zip(
-        hints_of(cls).items(), zeros_of(cls).values(), zip(*records, strict=True), strict=bool(records)
-    ):
+    if not records:
+        return _object(parts)
+    columns = records.columns if isinstance(records, RecordColumns) else zip(*records, strict=True)
+    for (name, hint), zero, column in zip(hints_of(cls).items(), zeros_of(cls).values(), columns, strict=True):
         if name == "kind" and cls in KIND_OF:
             continue
         values = column[:1] if column[-1] == column[0] and column.count(column[0]) == len(column) else column

@@ -18,10 +18,10 @@ import mountplan
 from mountplan.planner import light
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.plan.plan import Plan
-from mountplan.planner.plan.plan_writing import _Strings
 from mountplan.planner.plan.planfile import dump_plan, load_plan, parse_plan
 from mountplan.planner.plan.step_columns import StepColumns
 from mountplan.planner.plan.steps import STEP_TYPES, Step
+from mountplan.planner.plan.text_numbers import TextNumbers
 from mountplan.planner.tables.columns import RecordColumns
 from tests.planner.plans import shop, wide
 from tests.share import Share
@@ -83,7 +83,7 @@ def test_texts_are_numbered_as_they_come_however_columns_repeat_each_other() -> 
     """Stretches that stand there already are found as a whole, wherever one begins, breaks off or is cut short."""
     for seed in range(60):
         pick = random.Random(seed)
-        strings, naive, written = _Strings(), dict[str, int](), list[str]()
+        strings, naive, written = TextNumbers(), dict[str, int](), list[str]()
         for _ in range(6):
             column: list[str] = []
             for _ in range(pick.randrange(1, 6)):
