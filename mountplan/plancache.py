@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any, TypeAlias
 
-FORMAT = b"mountplan-cached/4"
+FORMAT = b"mountplan-cached/5"
 MOST_ENTRIES, MOST_BYTES, LARGEST = 64, 128 << 20, 64 << 20  # the largest: a plan of 100,000 mounts has 30 MB
 _DIRECTORY = "mountplan-plans"  # not "mountplan": the user may have caches where names are kept
 _ENTRY, _COMING = "plan-", ".new-"
@@ -118,8 +118,8 @@ def _of_host(host: Host, name: str, arguments: tuple[str, ...]) -> Any:
 
 def answer(host: Host, name: str, *arguments: str) -> Any:
     """What `host` answers, as a value that JSON keeps. The ids of mounts are left out: no plan has them."""
-    if name == "table":
-        return sha256_hex(repr(host.table.rows).encode("utf-8", "surrogateescape"))
+    if name in ("table", "inherited"):
+        return sha256_hex(repr(getattr(host, name).rows).encode("utf-8", "surrogateescape"))
     if name == "entries":
         directory, names = arguments
         return kinds_of(directory, names.split("/"), frozenset([row.mountpoint for row in host.table.rows]))
@@ -129,6 +129,10 @@ def answer(host: Host, name: str, *arguments: str) -> Any:
         return {"error": str(error), "absent": isinstance(error, NotThere)}
     if isinstance(found, HostPath):
         return [found.path, found.kind, list(found.mount[2:])]
+    if name == "end_of":
+        return list(found[2:])
+    if name in ("showing", "of_type"):
+        return [list(row[2:]) for row in found]
     if name == "partitions":
         return [list(one) for one in found]
     return list(found) if isinstance(found, tuple) else found

@@ -62,7 +62,26 @@ class Host(Protocol):
     """The machine, as far as planning asks."""
 
     @property
-    def table(self) -> MountTable: ...
+    def table(self) -> MountTable:
+        """All of it: who asks for a part does so by what follows, as a plan is of use until an answer is another."""
+        ...
+
+    @property
+    def inherited(self) -> MountTable:
+        """What a copy of the namespace has of it: no files of mount namespaces, such as those of kept names."""
+        ...
+
+    def end_of(self, path: str) -> MountRow:
+        """The mount that a walk to an absolute path ends on, whether or not anything is there."""
+        ...
+
+    def showing(self, device: str, path: str) -> tuple[MountRow, ...]:
+        """The mounts of a filesystem that show `path` of it."""
+        ...
+
+    def of_type(self, fstype: str) -> tuple[MountRow, ...]:
+        """The mounts of all filesystems of a type."""
+        ...
 
     @property
     def mount_max(self) -> int:
@@ -134,3 +153,8 @@ class Host(Protocol):
 
 
 SURELY_TAKEN = 32 * 4096  # one argument of a program, with its NUL: where pages are larger, it may be longer
+
+
+def showing(table: MountTable, device: str, path: str) -> tuple[MountRow, ...]:
+    """See Host.showing."""
+    return tuple(row for row in table.rows if row.device == device and TargetPath(path).is_under(row.root))

@@ -9,14 +9,24 @@ from collections.abc import Mapping
 from typing import cast
 
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.host import BLOCK, IN_A_FILE, MOUNT_MAX, SURELY_TAKEN, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.host import (
+    BLOCK,
+    IN_A_FILE,
+    MOUNT_MAX,
+    SURELY_TAKEN,
+    HostEntry,
+    HostPath,
+    NotThere,
+    Partition,
+    showing,
+)
 from mountplan.planner.language.outside import Whereabouts
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import ROOT, TargetPath
 from mountplan.planner.plan.steps import MakeNode
 from mountplan.planner.tables.instances import shown
 from mountplan.planner.tables.namespace_file import file_row
-from mountplan.planner.tables.table import MountRow, MountTable, Walks
+from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
 Options = tuple[tuple[str, str | bool], ...]
 Lines = tuple[tuple[int, int, int], ...]
@@ -59,6 +69,19 @@ class NoHost:
     @property
     def table(self) -> MountTable:
         return MountTable(())
+
+    @property
+    def inherited(self) -> MountTable:
+        return MountTable(())
+
+    def end_of(self, path: str) -> MountRow:
+        raise LookupError("host paths are not looked up here")
+
+    def showing(self, device: str, path: str) -> tuple[MountRow, ...]:
+        return ()
+
+    def of_type(self, fstype: str) -> tuple[MountRow, ...]:
+        return ()
 
     @property
     def mount_max(self) -> int:
@@ -126,6 +149,19 @@ class FakeHost:
     @property
     def table(self) -> MountTable:
         return self._table
+
+    @property
+    def inherited(self) -> MountTable:
+        return copied(self._table)
+
+    def end_of(self, path: str) -> MountRow:
+        return self._walks.end_of(path)
+
+    def showing(self, device: str, path: str) -> tuple[MountRow, ...]:
+        return showing(self._table, device, path)
+
+    def of_type(self, fstype: str) -> tuple[MountRow, ...]:
+        return tuple(row for row in self._table.rows if row.fstype == fstype)
 
     @property
     def mount_max(self) -> int:

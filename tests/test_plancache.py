@@ -19,7 +19,8 @@ from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.planfile import dump_plan, parse_plan
 from tests.hosts import CHECKOUT, InHost, machine_has, mount, umount
 from tests.keptnames import on_run
-from tests.trees import ROOT
+from tests.mountflags import MS_BIND
+from tests.trees import ROOT, plan_of
 
 PLANNER = CHECKOUT / "mountplan/planner"
 SPEC = f'format = 1\nname = "x"\n{ROOT}[[mount]]\ntarget = "/b"\nbind = "HOME/link"\nmask = ["s*"]\n'
@@ -47,9 +48,9 @@ def list_of_kept(home: Path) -> list[tuple[str, bytes]]:
     return sorted((entry.name, entry.read_bytes()) for entry in folder.iterdir()) if folder.is_dir() else []
 
 
-def is_planned(home: Path, file: str = "x.toml") -> bool:
+def is_planned(home: Path, file: str = "x.toml", spec: str = SPEC) -> bool:
     """True if the plan is made anew, False if the kept one is taken; it is the right one in any case."""
-    data = SPEC.replace("HOME", str(home)).encode()
+    data = spec.replace("HOME", str(home)).encode()
     made: list[object] = []
     with pytest.MonkeyPatch.context() as patch:
         loading = pipeline.load
@@ -117,6 +118,35 @@ def test_another_mount_there_makes_it_anew(home: Path, in_host: InHost) -> None:
         return [*found, is_planned(home)]
 
     assert [True, False, True] == in_host(script, identity="best")
+
+
+GROUPED = SPEC.partition(ROOT)[0] + "[peer_group.g]\n" + ROOT
+for name in ("first", "second"):
+    GROUPED += f'[[mount]]\ntarget = "/{name}"\nbind = "HOME/{name}"\npeer_group = "g"\n'
+LESS = 'format = 1\nname = "x"\nroot = "inherit"\n[[remove]]\ntarget = "HOME/more"\n'
+
+
+@pytest.mark.needs_kernel("root", "set-group")
+@pytest.mark.parametrize("spec", [GROUPED, LESS], ids=["groups", "less"])
+def test_a_name_that_is_kept_makes_no_plan_anew_and_another_mount_of_a_filesystem_does(
+    home: Path, in_host: InHost, spec: str
+) -> None:
+    """All mounts of the host were asked for, where some of them would do."""
+
+    def script() -> list[bool]:
+        (home / "more").mkdir()
+        mount("none", str(home / "more"), "tmpfs")
+        keeping.keep(plan_of(f'name = "first"\n{ROOT}'))  # with it the store comes, which is a mount
+        found = [is_planned(home, spec=spec), is_planned(home, spec=spec)]
+        keeping.keep(plan_of(f'name = "second"\n{ROOT}'))
+        found.append(is_planned(home, spec=spec))
+        mount(str(home / "second"), str(home / "second"), flags=MS_BIND)
+        found.append(is_planned(home, spec=spec))
+        for name in ("second", "more"):
+            umount(str(home / name))
+        return found
+
+    assert [True, False, False, True] == in_host(on_run(script), identity="root")
 
 
 def many(home: Path) -> bool:

@@ -12,12 +12,12 @@ from mountplan.applier.observe.observe import mount_max, observe
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, KernelRefusal
 from mountplan.planner.fstypes import of
-from mountplan.planner.host import BLOCK, IN_A_FILE, HostEntry, HostPath, NotThere, Partition
+from mountplan.planner.host import BLOCK, IN_A_FILE, HostEntry, HostPath, NotThere, Partition, showing
 from mountplan.planner.names import NODE_KINDS, NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.tables.instances import shown
 from mountplan.planner.tables.namespace_file import file_row
-from mountplan.planner.tables.table import MountTable, Walks
+from mountplan.planner.tables.table import MountRow, MountTable, Walks, copied
 
 _REMOVED = " (deleted)"  # how /proc/PID/fd marks the name of what has none any more
 
@@ -226,6 +226,19 @@ class LiveHost:
         return self._table
 
     @property
+    def inherited(self) -> MountTable:
+        return copied(self.table)
+
+    def end_of(self, path: str) -> MountRow:
+        return self._walked().end_of(path)
+
+    def showing(self, device: str, path: str) -> tuple[MountRow, ...]:
+        return showing(self.table, device, path)
+
+    def of_type(self, fstype: str) -> tuple[MountRow, ...]:
+        return tuple(row for row in self.table.rows if row.fstype == fstype)
+
+    @property
     def mount_max(self) -> int:
         return mount_max()
 
@@ -265,10 +278,14 @@ class LiveHost:
     def look(self, path: str) -> HostPath:
         found = self._seen.get(path)
         if found is None:
-            if self._walks is None:
-                self._walks = Walks(self.table)
-            found = self._seen[path] = self._in_directory(path, self._walks) or _looked_up(path, self._walks)
+            walks = self._walked()
+            found = self._seen[path] = self._in_directory(path, walks) or _looked_up(path, walks)
         return found
+
+    def _walked(self) -> Walks:
+        if self._walks is None:
+            self._walks = Walks(self.table)
+        return self._walks
 
     def _in_directory(self, path: str, walks: Walks) -> HostPath | None:
         """What look() says, by the directory that the path is in; None if that does not tell."""
@@ -334,8 +351,7 @@ class LiveHost:
     def under(self, base: str, place: str) -> HostEntry | None:
         path = TargetPath(base).joined(place)
         mount = self.look(base).mount
-        assert self._walks is not None
-        seen = self._walks.end_of(path)
+        seen = self.end_of(path)
         try:
             with asking(f"the host path {path!r}"):
                 if seen == mount:

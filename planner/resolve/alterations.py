@@ -14,7 +14,7 @@ from mountplan.planner.names import Alteration
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft, Space
 from mountplan.planner.tables.inherited_tree import InheritedTree
-from mountplan.planner.tables.table import MountRow, MountTable, copied
+from mountplan.planner.tables.table import MountRow, MountTable
 
 _MOST_NAMED = 3
 # A host of which nothing is known.
@@ -50,7 +50,7 @@ class _Altering:
         self.space = space
         self.base = base
         self.context = context
-        self.tree = InheritedTree(_inherited(context.host.table))
+        self.tree = InheritedTree(_inherited(context.host.inherited))
         self.removed: dict[TargetPath, str] = {}
 
     def settle(self, one: Spec | Namespace) -> None:
@@ -180,7 +180,6 @@ class _Altering:
 def _inherited(table: MountTable) -> MountTable:
     """What a copy of the host's tree has: of a process in a chroot that sees several roots, the first one's."""
     below: dict[int, list[MountRow]] = {}
-    table = copied(table)
     root = table.root() if table.rows else _BARE
     for row in table.rows:
         if row is not root:

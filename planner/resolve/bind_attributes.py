@@ -65,7 +65,7 @@ _ALONE = "write recursive_attributes = false, so that the bind alone is id-mappe
 
 
 def _check_brought(host: HostPath, key: str, context: Context) -> None:
-    tree = InheritedTree(context.host.table)
+    tree = InheritedTree(context.host.inherited)
     waiting = [row for row in tree.children(host.mount.mount_id) if TargetPath(row.mountpoint).is_under(host.path)]
     while waiting:
         row = waiting.pop()

@@ -9,7 +9,7 @@ from mountplan.planner.host import HostEntry
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import Context, Draft
-from mountplan.planner.tables.table import MountRow, Walks
+from mountplan.planner.tables.table import MountRow
 
 
 def kind_at(bind: Draft, place: TargetPath, context: Context) -> NodeKind | None:
@@ -53,7 +53,7 @@ def mount_seen(path: TargetPath, context: Context) -> MountRow:
     try:
         return context.host.look(path).mount
     except LookupError:
-        return Walks(context.host.table).end_of(path)
+        return context.host.end_of(path)
 
 
 def inner_at(bind: Draft, place: TargetPath, context: Context) -> tuple[str, TargetPath]:

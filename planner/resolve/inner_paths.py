@@ -194,8 +194,8 @@ def as_on_host(draft: Draft, context: Context) -> str | None:
     fixed = draft.filesystem.fixed
     if fixed.inside != "kernel":
         return None
-    for row in context.host.table.rows:
-        if row.fstype == fixed.fstype and row.root == "/":
+    for row in context.host.of_type(fixed.fstype):
+        if row.root == "/":
             try:
                 there = context.host.look(row.mountpoint)
             except LookupError:

@@ -228,8 +228,8 @@ def _check_shared(draft: Draft, options: Pairs, context: Context) -> None:
 def _check_hierarchy(draft: Draft, options: Pairs, context: Context) -> None:
     """A cgroup hierarchy (v1) that the machine does not have yet takes its controllers from all processes."""
     asked = instances.hierarchy_of(name if value is True else f"{name}={value}" for name, value in options)
-    rows = context.host.table.rows
-    shown_of = {row.options: instances.hierarchy_of(row.options.split(",")) for row in rows if row.fstype == "cgroup"}
+    rows = context.host.of_type("cgroup")
+    shown_of = {row.options: instances.hierarchy_of(row.options.split(",")) for row in rows}
     there = list(shown_of.values())
     if asked in there:
         has = next(text for text, made_of in shown_of.items() if made_of == asked)

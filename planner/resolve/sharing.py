@@ -219,9 +219,7 @@ def _span(groups: list[_GroupDraft]) -> TargetPath:
 def _found_workbench(draft: FilesystemDraft, groups: list[_GroupDraft], context: Context) -> bool:
     """Have the workbench of a host's filesystem made where a host mount shows what is common to these groups."""
     device, span = groups[0].filesystem.removeprefix("host:"), _span(groups)
-    for row in sorted(context.host.table.rows, key=lambda row: len(row.root)):
-        if row.device != device or not span.is_under(row.root):
-            continue
+    for row in sorted(context.host.showing(device, span), key=lambda row: len(row.root)):
         path = TargetPath(row.mountpoint).joined(span.relative_to(row.root))
         try:
             found = context.host.look(path)
