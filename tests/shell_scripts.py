@@ -438,6 +438,11 @@ BASH += ENDS_OF_BASH
 
 # Where commands read from and write to, what they say of failures, and what `sh` reads.
 STREAMS = [
+    # What is open is in use, and so is what it is on.
+    "exec 3<$R/a/x; umount $R/a/x || mount -t tmpfs y $R/b; exec 3<&-; umount $R/a/x && mount -t tmpfs z $R/c",
+    "exec 3>$R/a/f 4>&3 3>&-; umount -R $R/a; exec 4>&-; umount $R/a; mount -t tmpfs y $R/b",
+    "umount $R/a/x <$R/a/x; { umount $R/a/x; } 5<$R/a/x; (exec 3<$R/a; umount $R/a/x; umount $R/a); mount --bind $R/a $R/b",  # noqa: E501
+    "exec 3<>$R/f; echo y >&3; exec 3>&-; read x <$R/f; mount -t tmpfs $x $R/b; 4<>$R/a/f; umount $R/a/x; umount $R/a",
     "echo y > $R/c/f; grep -q n $R/c/f; mount -t tmpfs y$? $R/b; set -e; grep -q y $R/c/f; grep -q n $R/c/f; mount -t tmpfs n $R/c",  # noqa: E501
     "echo y > $R/c/f; { read x < $R/c/f || mount -t tmpfs n$? $R/b; } 2> $R/c/f; { echo z; x=$(cat $R/c/f); } > $R/c/f; mount -t tmpfs $x $R/c",  # noqa: E501
     "printf 'p\\nq' | while read x; do mount -t tmpfs $x $R/b; done; printf 'a\\rb\\n' | { read x; mount -t tmpfs \"$(echo \"$x\" | tr '\\r' R)\" $R/c; }",  # noqa: E501
@@ -459,6 +464,7 @@ STREAMS = [
     'awk -v r=/a/x \'$2 ~ r"$" && $3 == "tmpfs" {print $1, $3}\' /proc/mounts | tac | while read x y; do mount -t tmpfs $x$y $R/b; done',  # noqa: E501
 ]
 STREAMS_OF_BASH = [
+    "exec {in}<$R/a/x; umount $R/a/x; exec {in}<&-; umount $R/a/x; exec {out}>$R/f; echo z >&$out; mount -t tmpfs $(cat $R/f)$((out > 9)) $R/c",  # noqa: E501
     "true | if :; then trap 'mount -t tmpfs n $R/b' EXIT; fi; f() { trap 'mount -t tmpfs y $R/b' EXIT; }; true | f; for i in 1; do trap 'umount $R/a/x' EXIT; done & wait",  # noqa: E501
     '(echo o; echo e >&2) |& while read x; do mount -t tmpfs $x $R/b; done; false | true | false; mount -t tmpfs "${PIPESTATUS[*]}" $R/c',  # noqa: E501
     "while IFS= read -r -d '' x; do mount -t tmpfs \"$x\" $R/b; done < <(printf 'y\\0z w\\0'); mapfile -t a <<< $'p q\\nr'; mount -t tmpfs \"${a[0]}${#a[@]}\" $R/c",  # noqa: E501

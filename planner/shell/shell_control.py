@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
-from mountplan.planner.commands.actions import End, Fork, MakeFile
+from mountplan.planner.commands.actions import CloseDescriptor, End, Fork, MakeFile, OpenTree
 from mountplan.planner.commands.quiet_commands import QUIET
 from mountplan.planner.commands.script_commands import FAILED
 from mountplan.planner.commands.util_linux import Unusable
@@ -334,6 +335,7 @@ class ShellControl(ShellFinders):
         given = context.input, context.typed, context.outputs, context.opened
         writing, errors = list(self.writing), list(self.errors)
         context.outputs, context.opened = dict(context.outputs), dict(context.opened)
+        held, opened, context.held = context.held, self.opened, dict(context.held)
         files: list[tuple[str, state.ShellOutput]] = []
         context.redirects += 1
         try:
@@ -344,6 +346,8 @@ class ShellControl(ShellFinders):
         finally:
             context.redirects -= 1
             context.input, context.typed, context.outputs, context.opened = given
+            context.held = held
+            self._let_go(opened)
             self.writing, self.errors = writing, errors
             self.flush(files)
             del self.files[len(self.files) - len(files) :]
@@ -362,8 +366,9 @@ class ShellControl(ShellFinders):
                 if one.operator == "<(" and isinstance(first, s.Substitution)
                 else text_of(one.word, self)
             )
-            of = str(one.of)
+            of = self._number_in(one.variable, new=text != "-") if one.variable else str(one.of)
             copies = one.operator in (">&", "<&") and (text.isdecimal() or text == "-")
+            path = "" if copies or one.operator in ("<<", "<(") else text
             if one.operator in ("<<", "<("):
                 self._read_from(of, state.ShellInput(text))
             elif copies and (one.operator == "<&" or text == "-") and text not in outputs and of not in ("1", "2"):
@@ -376,22 +381,53 @@ class ShellControl(ShellFinders):
                     opened = False
                     break
                 outputs[of] = outputs.get(text)
-            elif one.operator.startswith("<"):
+            elif one.operator == "<":
                 outputs.pop(of, None)
                 self._read_from(of, self.input_from(text))
             else:
-                output = self._written_to(text, ">>" in one.operator, outputs, files)
+                output = self._written_to(text, one.operator in (">>", "&>>", "<>"), outputs, files)
                 if output is _NOWHERE:
                     opened = False
                     break
+                if one.operator == "<>":
+                    self._read_from(of, self.input_from(text))
                 both = one.operator.startswith("&") or one.operator == ">&"
                 outputs.update(dict.fromkeys(("1", "2") if both else (of,), output))
+            self._hold(of, path, context.held.get(text, "") if copies else "")
         out = outputs.pop("1")
         if out is not None or self.writing:
             self.writing.append(out or state.ShellOutput(wanted=False))
         self.errors.append(outputs.pop("2"))
         context.outputs = outputs
         return opened
+
+    def _number_in(self, variable: str, *, new: bool) -> str:
+        """Of the descriptor that is in a variable, or that bash puts there."""
+        context = self.context
+        if context.redirects or context.is_sh:
+            raise Unusable(f"{{{variable}}} of a command other than bash's `exec` is not followed", "open it with exec")
+        if new:
+            taken = context.opened.keys() | context.outputs.keys()
+            self.assign(variable, next(one for one in map(str, count(10)) if one not in taken))
+        return context.variables.get(variable, "")
+
+    def _hold(self, of: str, path: str, name: str) -> None:
+        """What is open is in use, and so is the mount that it is on; of the root that makes no difference."""
+        context, place = self.context, self.calls.place(path) if path else None
+        context.held.pop(of, None)
+        if place is not None and place[0] is not self.calls.current.root[0]:
+            self.opened += 1
+            name = f"file {self.opened}"
+            self.calls.make(OpenTree(path, name))
+        if name:
+            context.held[of] = name
+
+    def _let_go(self, since: int) -> None:
+        """Close what is under no number any more, of what was opened since so many were."""
+        held = self.context.held.values()
+        for name in (f"file {number}" for number in range(since + 1, self.opened + 1)):
+            if name not in held and self.calls.has_descriptor(name):
+                self.calls.make(CloseDescriptor(name))
 
     def _read_from(self, of: str, given: state.ShellInput | None, *, closes: bool = False) -> None:
         context = self.context
@@ -436,6 +472,7 @@ class ShellControl(ShellFinders):
         for path, output in files:
             output.through = path
         del self.files[len(self.files) - len(files) :]
+        self._let_go(0)
         return 0
 
     def _in_background(self, command: s.Command) -> int:

@@ -148,9 +148,11 @@ class _Reader(WordReader):
         found = self.statement(body)
         first = next(one for one in node.children if one.type in _REDIRECTS)
         last, number = found[-1], self.text(body.children[-1]) if first.start_byte == body.end_byte else ""
-        if isinstance(last, s.Simple) and number.isdecimal():
+        variable = re.fullmatch(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", number)
+        if isinstance(last, s.Simple) and (number.isdecimal() or variable):
             found[-1] = last._replace(words=last.words[:-1])  # 0<&9: the number is the descriptor's
-            redirections = (redirections[0]._replace(descriptor=int(number)), *redirections[1:])
+            named = {"variable": variable[1]} if variable else {"descriptor": int(number)}
+            redirections = (redirections[0]._replace(**named), *redirections[1:])
         found[-1] = _redirecting(found[-1], redirections)
         for child in node.children:
             if child.type == "heredoc_redirect":
@@ -195,7 +197,10 @@ class _Reader(WordReader):
             line = self.line(node) + (0 if self.one_line else 1)
             word = (s.Text(text, True),) if plain else self._text_alone(with_quotes(text), line)
             return [s.Redirection("<<", word, self._descriptor(node)), *further]
-        operator = next((one.type for one in node.children if not one.is_named), "")
+        sign = next((one for one in node.children if not one.is_named), None)
+        operator = sign.type if sign is not None else ""
+        if sign is not None and self.slice(sign.start_byte, sign.end_byte + 1) == "<>":
+            operator = "<>"  # which the grammar does not know
         operand = node.child_by_field_name("destination") or node.children[-1]
         if node.type == "herestring_redirect":
             return [s.Redirection("<<", (*self.word(operand), s.Text("\n", True)), self._descriptor(node))]

@@ -169,6 +169,7 @@ class ShellContext:
         self.typed = True  # whether it reads what comes after its own commands, as if from a terminal
         self.opened: dict[str, ShellInput | None] = {}  # to read from, by number
         self.outputs: dict[str, ShellOutput | None] = {}  # to write to, by number from 3 on; None is the terminal
+        self.held: dict[str, str] = {}  # the descriptors of files on other mounts than the root, by number
         self.redirects = 0  # commands with redirections that it is in
         self.piped: tuple[int, ...] = ()  # how the parts of the last pipeline have ended
 
@@ -178,6 +179,7 @@ class ShellContext:
         made.process = process
         made.variables, made.exported = dict(self.variables), set(self.exported)
         made.options, made.read_only, made.opened = set(self.options), set(self.read_only), dict(self.opened)
+        made.held = dict(self.held)
         made.arrays = {name: ShellArray(elements) for name, elements in self.arrays.items()}
         made.functions, made.arguments = dict(self.functions), list(self.arguments)
         made.outputs, made.redirects = dict(self.outputs), 0
@@ -203,7 +205,7 @@ class ShellContext:
         made.variables = {name: value for name, value in self.variables.items() if name in self.exported}
         made.exported = set(self.exported)
         made.input, made.typed = self.input, self.typed
-        made.opened, made.outputs = dict(self.opened), dict(self.outputs)
+        made.opened, made.outputs, made.held = dict(self.opened), dict(self.outputs), dict(self.held)
         return made
 
     def going_on(self, process: int) -> ShellContext:
@@ -248,6 +250,7 @@ class ShellState:
         self.mistakes: list[ScriptError] = []
         self.temporary = 0  # files that mktemp(1) has made
         self.unopened = 0  # files of redirections
+        self.opened = 0  # descriptors that hold a mount
         self.beyond: list[str] = []  # commands that are no functions now, as `command` has said
         self.passed: list[tuple[int, str]] = []
         self.writing: list[ShellOutput] = []  # what is written goes into the last of these, if there is one
@@ -492,6 +495,9 @@ class ShellState:
     def input_from(self, path: str) -> ShellInput | None:
         if path == "/dev/null":
             return ShellInput("")
+        place = self.calls.place(path)
+        if place is not None and place[1].is_directory:
+            return None  # it can be opened, and not read
         text = self.text_in(path)
         return ShellInput(text) if text is not None else None
 

@@ -73,11 +73,14 @@ Word = tuple[Part, ...]
 
 
 class Redirection(NamedTuple):
-    """`operator` is `<`, `>`, `>>`, `>&` and so on, or `<<` for a text that is given (`word`); of which descriptor."""
+    """`operator` is `<`, `>`, `>>`, `>&` and so on, or `<<` for a text that is given (`word`); of which descriptor, or
+    of one whose number is in a `variable`.
+    """
 
     operator: str
     word: Word
     descriptor: int = -1
+    variable: str = ""
 
     @property
     def of(self) -> int:
