@@ -82,6 +82,7 @@ class NewParts:
         self._first: list[c.ChangeStep] = []
         self._nodes: set[tuple[Handle, str]] = set()
         self._extra: list[c.ChangeStep] = []
+        self._removals: list[c.ChangeStep] = []  # last, as of what has been removed no mount can be attached
         self.trees: list[c.ChangeStep] = []  # what puts mounts together that come at once
         self.joined_roots: dict[Handle, list[str]] = {}  # of each seed that is needed: the roots of who joins
         self.reachable = {(view.space.number, at) for view in self._views for at in view.reachable}
@@ -162,8 +163,9 @@ class NewParts:
         own = self._parts.filesystems[filesystem]
         if filesystem in self._devices:
             if row.root.endswith("//deleted"):
-                what = f"{row.mountpoint}: a removed directory cannot be bound again"
-                raise NoSource(ChangeObstacle("removed directory", what, "leave the mount as it is", origin))
+                what = f"{row.mountpoint}: what has been removed from a filesystem that stands cannot be mounted again"
+                remedy = 'leave it out, so that what stands there stays: write unsupported = "it has been removed"'
+                raise NoSource(ChangeObstacle("removed directory", what, remedy, origin))
             take, path = self.take(filesystem, row.root, origin)
             self._making.append(s.CloneMount(name, take, path, True, False, origin))
             return
@@ -188,7 +190,7 @@ class NewParts:
             yield s.CopyContents(within, own.contents, creation.origin)
         yield from own.nodes
         if own.removed:
-            self._extra += [s.RemoveNode(filesystem, path, creation.origin) for path in own.removed]
+            self._removals += [s.RemoveNode(filesystem, path, creation.origin) for path in own.removed]
         if own.sealed:
             self._extra.append(s.SealFilesystem(within, creation.origin))
 
@@ -351,6 +353,7 @@ class NewParts:
             *self._making,
             *self._extra,
             *self.trees,
+            *self._removals,
         ]
 
     def _taking(self) -> Iterator[c.ChangeStep]:

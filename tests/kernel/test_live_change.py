@@ -400,3 +400,21 @@ def test_a_new_member_of_a_group_keeps_what_covers_it_when_a_covered_one_goes(in
             return [one.kind for one in found.obstacles]
 
     assert [] == in_host(script)
+
+
+def test_a_new_filesystem_comes_with_a_mount_of_what_is_removed_from_it(in_host: InHost) -> None:
+    """It was removed before that was attached, which the kernel refuses (ENOENT)."""
+    root = 'format = 1\nname = "live"\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+    new = '[[mount]]\nid = "new"\ntarget = "/new"\ntype = "tmpfs"\n[[mount.file]]\npath = "gone"\ndirectory = true\n'
+    after = plan_of(
+        root + new + '[[mount]]\ntarget = "/new/at"\nbind = { mount = "new", path = "/gone", deleted = true }\n'
+    )
+
+    def script() -> list[str]:
+        with standing_tree(plan_of(root)) as tree:
+            found = tree.preview(after, Allowed())
+            tree.change(found)
+            assert not tree.drift(after)
+            return [f"{one.sign} {one.mount}" for one in found.changes]
+
+    assert ["+ /new", "+ /new/at"] == in_host(script)

@@ -15,6 +15,7 @@ from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, moments, mount, setns
 from tests.kernel.captured_process import held
 from tests.live_trees import GAPS, TREE, LiveTree, plan_of, standing_tree
+from tests.mountflags import MS_BIND
 
 pytestmark = pytest.mark.needs_kernel("root", "set-group")
 
@@ -198,3 +199,27 @@ def test_an_overlay_of_a_process_stays_if_its_directories_are_those_of_the_spec(
             return len(stays.changes), len(stays.obstacles), [one.kind for one in other.obstacles]
 
     assert (0, 0, ["upper directory"]) == in_host(script)
+
+
+def test_what_is_removed_and_there_again_stays_where_the_remedy_is_followed(in_host: InHost) -> None:
+    """The capture has it under another name, and a spec cannot say what stands: it was told to leave it as it is."""
+
+    def act() -> None:
+        mount("own", "/mnt", "tmpfs")
+        for name in ("directory", "at"):
+            os.mkdir(f"/mnt/{name}")
+        mount("/mnt/directory", "/mnt/at", flags=MS_BIND)
+        os.rmdir("/mnt/directory")
+        os.mkdir("/mnt/directory")
+
+    def script() -> int:
+        with held(act) as pid:
+            target = live_target.look(live_target.target_of(f"pid:{pid}"))
+            text = api.capture(pid, check=False).text
+            (obstacle,) = changing.preview(plan_of(text), target, Allowed()).obstacles
+            line = obstacle.remedy.rpartition(": write ")[2]
+            place = 'target = "/mnt/at"\n'
+            found = changing.preview(plan_of(text.replace(place, f"{place}{line}\n")), target, Allowed())
+            return len(found.changes) + len(found.obstacles)
+
+    assert 0 == in_host(script)
