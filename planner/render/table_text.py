@@ -45,7 +45,7 @@ def table_lines(table: MountTable, names: Mapping[int, str], *, fold: bool, room
         parent = by_id.get(branch.item.parent_id) if branch.prefix else None
         where = place_below(parent.mountpoint if parent else None, branch.item.mountpoint)
         rows.append(_cells(branch.prefix + visible(_short(where)), branch.item, names)[:shown])
-    return fitted_between(rows, (36, 24, 10, 32, 28)[: shown - 1], room, spare=(1, 2))
+    return fitted_between(rows, (48, 64, 16, 48, 48)[: shown - 1], room, spare=(1, 2))
 
 
 def _cells(where: str, row: MountRow, names: Mapping[int, str]) -> tuple[str, ...]:

@@ -89,7 +89,10 @@ def sharing_words(mount: ExpectedMount) -> str:
 
 
 def columns(rows: Sequence[tuple[str, ...]], caps: tuple[int, ...]) -> list[str]:
-    """Rows as lines of aligned columns. A column is as wide as its widest cell within its cap; the last has no cap."""
+    """Rows as lines of aligned columns. A column is as wide as its widest cell within its cap; the last has no cap.
+
+    A cell that is wider moves those behind it, as far as there is no room in their columns.
+    """
     widths = [0] * len(caps)
     for row in rows:
         for at, cap in enumerate(caps):
@@ -98,6 +101,12 @@ def columns(rows: Sequence[tuple[str, ...]], caps: tuple[int, ...]) -> list[str]
                 widths[at] = size
     lines = []
     for row in rows:
-        parts = [padded(row[at], widths[at]) + "  " for at in range(len(caps)) if widths[at] or row[at]]
-        lines.append(("".join(parts) + "".join(row[len(caps) :])).rstrip())
+        parts, here, begins = [], 0, 0
+        for cell, size in zip((*row[: len(caps)], "".join(row[len(caps) :])), (*widths, 0), strict=True):
+            if cell:
+                space = max(begins - here, 2 if here else 0)
+                parts.append(" " * space + cell)
+                here += space + width(cell)
+            begins += size + 2 if size else 0
+        lines.append("".join(parts).rstrip())
     return lines

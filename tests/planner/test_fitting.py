@@ -41,6 +41,10 @@ def test_what_can_be_spared_goes_before_the_rest_is_unreadable() -> None:
     assert ["TARGET", "PROPAGATION"] == fitted(ROWS, (36, 24, 10), 30, spare=(1, 2))[0].split()
 
 
+def test_what_is_wider_than_its_column_moves_the_others_no_further_than_it_must() -> None:
+    assert ["aaaa  b   c", "a  bbbbb  c"] == columns([("aaaa", "b", "c"), ("a", "bbbbb", "c")], (2, 5))
+
+
 def test_the_last_cell_of_a_row_may_use_the_columns_that_are_empty_after_it() -> None:
     lines = fitted([("/", "a" * 30, ""), ("/a", "b" * 30, "c" * 30)], (10, 30), 40)
     assert "a" * 30 in lines[0]
