@@ -145,11 +145,12 @@ def _edges(topology: Topology) -> Iterable[tuple[Handle, Handle, EdgeKind]]:
                 yield from _made_of(layers[mount.filesystem], mount.name)
             if joined := group_of(mount):
                 yield seed_of(joined), mount.name, "group"
-        open_to: dict[Handle, set[str]] = {parent: set() for parent in children}  # directories that nothing covers
-        for mount in namespace.mounts:
-            if mount.parent is not None and mount.place != "/":
+        covering = {parent for parent, siblings in children.items() if _covers(siblings)}
+        open_to: dict[Handle, set[str]] = {parent: set() for parent in covering}  # directories that nothing covers
+        for mount in namespace.mounts if covering else ():
+            if mount.parent in covering and mount.place != "/":
                 siblings, uncovered = children[mount.parent], open_to[mount.parent]
-                above: str = mount.place if len(siblings) > 1 else "/"
+                above: str = mount.place
                 passed: list[str] = []
                 cover = None
                 while above != "/" and cover is None:
@@ -162,3 +163,14 @@ def _edges(topology: Topology) -> Iterable[tuple[Handle, Handle, EdgeKind]]:
                     yield mount.name, cover, "deeper_first"
                 else:
                     uncovered.update(passed)
+
+
+def _covers(places: Iterable[str]) -> bool:
+    """Whether one of them is above another, which is rare."""
+    every, seen = set(places), set[str]()
+    above = every
+    while above := {place.rpartition("/")[0] or "/" for place in above if place != "/"} - seen:
+        if not above.isdisjoint(every):
+            return True
+        seen |= above
+    return False
