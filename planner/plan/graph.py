@@ -20,7 +20,7 @@ from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge, EdgeKind
 from mountplan.planner.plan.text_numbers import TextNumbers
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.resolve.topology import ResolvedFilesystem, ResolvedMount, SharingGroup, Topology
+from mountplan.planner.resolve.topology import ResolvedFilesystem, ResolvedMount, Topology
 from mountplan.planner.tables.columns import RecordColumns, columns_of
 
 # In the order in which edges are told: those of a kind together, as a plan file has long runs of what comes in a row.
@@ -34,9 +34,9 @@ class Graph(NamedTuple):
     order: tuple[Handle, ...]
 
 
-def seed_of(group: SharingGroup | str) -> Handle:
+def seed_of(group: str) -> Handle:
     """The handle of a group's seed."""
-    return f"seed:{group if isinstance(group, str) else group.name}"
+    return f"seed:{group}"
 
 
 def group_of(mount: ResolvedMount) -> str:
@@ -101,7 +101,7 @@ def _circle(nodes: tuple[Handle, ...], edges: tuple[Edge, ...]) -> str:
 def _nodes(topology: Topology) -> Iterable[Handle]:
     yield from _workbenches(topology)
     for group in topology.groups:
-        yield seed_of(group)
+        yield seed_of(group.name)
     for namespace in topology.namespaces:
         for mount in namespace.mounts:
             yield mount.name
@@ -126,12 +126,13 @@ def _edges(topology: Topology) -> Iterable[tuple[Handle, Handle, EdgeKind]]:
         # An overlay that is its one mount's own filesystem has no node; the edge goes to that mount below.
         if filesystem.workbench:
             yield from _made_of(filesystem, filesystem.name)
+    seeds = {group.name: seed_of(group.name) for group in topology.groups}
     for group in topology.groups:
-        seed = seed_of(group)
+        seed = seeds[group.name]
         if group.filesystem in workbenches and group.host is None:
             yield group.filesystem, seed, "source"
         if group.master:
-            yield seed_of(group.master), seed, "master"
+            yield seeds[group.master], seed, "master"
     layers = {one.name: one for one in topology.filesystems if (one.layers or one.image.holder) and not one.workbench}
     for namespace in topology.namespaces:
         children: dict[Handle, dict[str, Handle]] = {}
@@ -144,7 +145,7 @@ def _edges(topology: Topology) -> Iterable[tuple[Handle, Handle, EdgeKind]]:
             if mount.filesystem in layers:
                 yield from _made_of(layers[mount.filesystem], mount.name)
             if joined := group_of(mount):
-                yield seed_of(joined), mount.name, "group"
+                yield seeds[joined], mount.name, "group"
         covering = {parent for parent, siblings in children.items() if _covers(siblings)}
         open_to: dict[Handle, set[str]] = {parent: set() for parent in covering}  # directories that nothing covers
         for mount in namespace.mounts if covering else ():

@@ -68,30 +68,34 @@ class _Schedule:
         self.order = order
         self.rank = {handle: number for number, handle in enumerate(order)}
         self.filesystems = {one.name: one for one in topology.filesystems}
-        self.groups = {seed_of(group): group for group in topology.groups}
+        self.groups = {seed_of(group.name): group for group in topology.groups}
+        self.seeds = {group.name: seed for seed, group in self.groups.items()}
         mounts = [mount for namespace in topology.namespaces for mount in namespace.mounts]
         self.mounts = {mount.name: mount for mount in mounts}
-        self.children: dict[Handle, list[ResolvedMount]] = {mount.name: [] for mount in mounts}
+        self.children: dict[Handle, list[ResolvedMount]] = {}  # of those mounts that have some
         self.id_maps: dict[IdMapping, Handle] = {}
         self.of_id_maps: dict[Handle, str] = {}  # the part of the spec that each is for
-        for mount in mounts:
+        for mount in filter(None, map(self.mounts.get, order)):
             if mount.parent is not None:
-                self.children[mount.parent].append(mount)
+                self.children.setdefault(mount.parent, []).append(mount)
+        for mount in mounts:
             if mount.uids:
                 self._need_id_map(mount.uids, mount.gids, mount.name, mount.origin)
         for filesystem in topology.filesystems:
             for layer in filesystem.layers:
                 if layer.uids:
                     self._need_id_map(layer.uids, layer.gids, filesystem.name, filesystem.origin)
-        for siblings in filter(None, self.children.values()):
-            siblings.sort(key=lambda one: self.rank[one.name])
         self.roots = [next(one for one in space.mounts if one.parent is None) for space in topology.namespaces]
         self.altered = {root.name: space.altered for root, space in zip(self.roots, topology.namespaces, strict=True)}
         # pivot_root(2) wants the mount on which it puts the old root not to be shared: these join afterwards, from
         # seeds that must outlive the yard.
         self.heights = self._heights()  # of all namespaces at once: there may be many
-        self.tops = {self._top(root) for root in self.roots}
-        self.late = {seed_of(group_of(self.mounts[name])) for name in self.tops if group_of(self.mounts[name])}
+        self.top = {root.name: self._top(root) for root in self.roots}
+        self.tops = set(self.top.values())
+        self.orphans = {
+            root.name: self._orphans(space) for root, space in zip(self.roots, topology.namespaces, strict=True)
+        }
+        self.late = {self.seeds[group_of(self.mounts[name])] for name in self.tops if group_of(self.mounts[name])}
 
     def _need_id_map(self, uids: IdLines, gids: IdLines, name: Handle, origin: str) -> None:
         handle = self.id_maps.setdefault((uids, gids), f"idmap:{name}")
@@ -100,7 +104,7 @@ class _Schedule:
     def _top(self, root: ResolvedMount) -> Handle:
         """The topmost mount on a namespace's "/"."""
         mount = root
-        while above := [child for child in self.children[mount.name] if child.place == "/"]:
+        while above := [child for child in self.children.get(mount.name, ()) if child.place == "/"]:
             mount = above[0]
         return mount.name
 
@@ -134,8 +138,8 @@ class _Schedule:
                 continue
             if len(self.roots) > 1:
                 yield s.OpenNamespace(namespace.name, namespace is not last, "")
-            if self._is_based(root, namespace):
-                yield s.MakeBase(namespace.name, self._orphans(namespace), root.origin)
+            if self._is_based(root):
+                yield s.MakeBase(namespace.name, self.orphans[root.name], root.origin)
             yield from self._tree(root)
             if namespace is last:
                 yield from self._finish_filesystems()
@@ -160,48 +164,48 @@ class _Schedule:
                 yield s.SealFilesystem(one.name, one.origin)
 
     def _enter(self, root: ResolvedMount, namespace: ResolvedNamespace) -> Iterator[s.Step]:
-        top = self.mounts[self._top(root)]
-        yield s.EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
+        top = self.mounts[self.top[root.name]]
+        yield s.EnterRoot(root.name, top.name, self._is_based(root), root.origin)
         last = [one for one in namespace.altered if one.sharing and one.path == "/"][-1:]
         if last and last[0].sharing == "shared":
             yield s.ShareRoot(root.name, last[0].origin)
         if group_of(top):
-            yield s.JoinGroup(seed_of(group_of(top)), top.name, top.origin)
+            yield s.JoinGroup(self.seeds[group_of(top)], top.name, top.origin)
         if top is not root:
             yield s.Release(top.name, top.origin)
         yield s.Release(root.name, root.origin)
 
-    def _is_based(self, root: ResolvedMount, namespace: ResolvedNamespace) -> bool:
+    def _is_based(self, root: ResolvedMount) -> bool:
         """True if something must lie below the root; a directory that is removed cannot be entered by itself."""
-        top = self.mounts[self._top(root)]
-        return root.deleted or top.deleted or bool(self._orphans(namespace))
+        top = self.mounts[self.top[root.name]]
+        return root.deleted or top.deleted or bool(self.orphans[root.name])
 
     def _orphans(self, namespace: ResolvedNamespace) -> tuple[Handle, ...]:
         """The seeds of groups without a member from which mounts of this namespace receive, directly or not."""
         received: dict[str, None] = {}
-        for mount in namespace.mounts:
+        for mount in namespace.mounts if self.groups else ():
             name = group_of(mount)
             while name and name not in received:
                 received[name] = None
-                name = self.groups[seed_of(name)].master
-        groups = (self.groups[seed_of(name)] for name in received)
-        return tuple(seed_of(one) for one in groups if one.shared and not one.members and one.host is None)
+                name = self.groups[self.seeds[name]].master
+        groups = (self.groups[self.seeds[name]] for name in received)
+        return tuple(self.seeds[one.name] for one in groups if one.shared and not one.members and one.host is None)
 
     def _parked(self, group: SharingGroup) -> bool:
-        return seed_of(group) not in self.late
+        return self.seeds[group.name] not in self.late
 
     def _take(self, group: SharingGroup) -> s.Step:
         assert group.host is not None
         mount = group.host.mount
         path = TargetPath(mount.mountpoint).joined(group.span.relative_to(mount.root))
-        return s.TakeHostGroup(seed_of(group), path, not group.members, self._parked(group), group.origin)
+        return s.TakeHostGroup(self.seeds[group.name], path, not group.members, self._parked(group), group.origin)
 
     def _seed(self, group: SharingGroup) -> s.Step:
         filesystem = self.filesystems[group.filesystem]
         path = "" if filesystem.made else group.span.relative_to(filesystem.host_root)
-        master = seed_of(group.master) if group.master else ""
+        master = self.seeds[group.master] if group.master else ""
         return s.MakeSeed(
-            seed_of(group), filesystem.name, path, master, group.shared, self._parked(group), group.origin
+            self.seeds[group.name], filesystem.name, path, master, group.shared, self._parked(group), group.origin
         )  # fmt: skip
 
     def _workbench(self, filesystem: ResolvedFilesystem) -> Iterator[s.Step]:
@@ -249,8 +253,8 @@ class _Schedule:
             what, mount, parent, path, branch = task
             if what == "begin":
                 # A branch that is moved onto a shared mount would become shared, with all that stands on it.
-                if heights[mount.name] > DEPTH and not self._has_shared(root):
-                    deepest = max(self.children[mount.name], key=lambda one: heights[one.name]).name
+                if heights.get(mount.name, 1) > DEPTH and not self._has_shared(root):
+                    deepest = max(self.children[mount.name], key=lambda one: heights.get(one.name, 1)).name
                     if not slots:
                         slots.append(f"stage{slot_count}")
                         slot_count += 1
@@ -268,7 +272,7 @@ class _Schedule:
                         yield from self._make_missing(mount)
                 if parent == root.name and self._has_shared(root):
                     yield s.Isolate(mount.name, mount.recursive, mount.origin)
-                if not self.children[mount.name]:  # as most: what comes next would be its end
+                if mount.name not in self.children:  # as most: what comes next would be its end
                     yield from self._finish(mount, keep=mount.name in staged)
                     continue
                 work.append(self._on(mount, branch))
@@ -308,11 +312,11 @@ class _Schedule:
         held = [mount for mount in mounts if mount.lock != "locked"]
         for mount in mounts:
             if mount.lock == "locked" and (
-                mount.group or any(child.lock != "locked" for child in self.children[mount.name])
+                mount.group or any(child.lock != "locked" for child in self.children.get(mount.name, ()))
             ):
                 held.append(mount)
                 yield self._find(mount)
-        if self._is_based(root, namespace):
+        if self._is_based(root):
             yield s.MakeBase(namespace.name, (), root.origin)
         for mount in mounts:
             if mount.lock != "locked":
@@ -324,12 +328,12 @@ class _Schedule:
                 yield s.SealFilesystem(mount.name, mount.origin)
         if namespace is self.topology.namespaces[-1]:
             yield from self._finish_filesystems()
-        top = self.mounts[self._top(root)]
-        yield s.EnterRoot(root.name, top.name, self._is_based(root, namespace), root.origin)
+        top = self.mounts[self.top[root.name]]
+        yield s.EnterRoot(root.name, top.name, self._is_based(root), root.origin)
         for mount in held:
             group = group_of(mount)
             if group and (mount.group or mount.lock != "locked"):  # slaves that are locked have joined before
-                yield s.JoinGroup(seed_of(group), mount.name, mount.origin)
+                yield s.JoinGroup(self.seeds[group], mount.name, mount.origin)
         for mount in held:
             yield s.Release(mount.name, mount.origin)
         yield s.CloseNamespace(namespace.name, "")
@@ -343,7 +347,7 @@ class _Schedule:
                 yield from self._make(mount)
                 yield self._attach(mount, parent, path)
                 work.append((False, mount, "", ""))
-                for child in reversed(self.children[mount.name]):
+                for child in reversed(self.children.get(mount.name, ())):
                     if child.lock == "locked":
                         work.append((True, child, mount.name, child.place.relative_to("/")))
                 continue
@@ -351,7 +355,7 @@ class _Schedule:
             if filesystem.seal and not filesystem.workbench:
                 yield s.SealFilesystem(mount.name, mount.origin)
             if mount.master and not mount.group and mount is not top:
-                yield s.JoinGroup(seed_of(group_of(mount)), mount.name, mount.origin)
+                yield s.JoinGroup(self.seeds[group_of(mount)], mount.name, mount.origin)
             yield s.Release(mount.name, mount.origin)
 
     def _find(self, mount: ResolvedMount) -> s.Step:
@@ -382,11 +386,10 @@ class _Schedule:
                 )  # fmt: skip
 
     def _heights(self) -> dict[Handle, int]:
-        heights = dict.fromkeys(self.mounts, 1)
+        heights: dict[Handle, int] = {}  # of those that something stands on; the others are 1 high
         for handle in reversed(self.order):
-            mount = self.mounts.get(handle)
-            if mount is not None and mount.parent is not None:
-                heights[mount.parent] = max(heights[mount.parent], heights[handle] + 1)
+            if handle in self.children:
+                heights[handle] = 1 + max([heights.get(child.name, 1) for child in self.children[handle]])
         return heights
 
     def _make(self, mount: ResolvedMount) -> Iterator[s.Step]:
@@ -411,7 +414,7 @@ class _Schedule:
 
     def _make_missing(self, mount: ResolvedMount) -> Iterator[s.Step]:
         """The mountpoints that are to be made in what is bound of the host."""
-        children = self.children[mount.name]
+        children = self.children.get(mount.name, ())
         created = {node.path: node for child in children for node in child.missing} if children else {}
         if created and mount.change.clear & ~mount.change.set & RDONLY:
             # What the host has mounted read-only, and the tree has not: nothing could be created in it otherwise.
@@ -453,7 +456,7 @@ class _Schedule:
             yield s.SealFilesystem(mount.name, mount.origin)
         group = group_of(mount)
         if group and mount.name not in self.tops:
-            yield s.JoinGroup(seed_of(group), mount.name, mount.origin)
+            yield s.JoinGroup(self.seeds[group], mount.name, mount.origin)
         if not keep and mount.name not in self.tops and mount.parent is not None:
             yield s.Release(mount.name, mount.origin)
 
