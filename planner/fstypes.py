@@ -26,8 +26,8 @@ _INSIDE: dict[str, Inside] = {"empty": "own", "filled": "kernel", "unknown": "op
 
 
 class FilesystemType(NamedTuple):
-    """`takes_files`: processes can create files in it and write to them. `made_in`: somewhere in it they can make a
-    directory or a file that something can be mounted on. `in_memory`: a mount of it needs no device,
+    """`takes_files`: processes can create files in it and write to them. `made_in`: what they can make somewhere in it
+    that something can be mounted on. `flat`: there is no directory in it. `in_memory`: a mount of it needs no device,
     program or option. `on_device`: it is on a block device, and so in an image as well. `renewed`: a new instance is as
     good as one that stands. `read_only`: nothing is ever written. `unmappable`: its mounts take no id-mapping.
 
@@ -58,7 +58,8 @@ class FilesystemType(NamedTuple):
     in_userns: bool = False
     bare: bool = False
     takes_files: bool = False
-    made_in: bool = True
+    made_in: tuple[str, ...] = ("directory", "file")
+    flat: bool = False
     renewed: bool = False
     read_only: bool = False
     unmappable: bool = False
@@ -107,7 +108,7 @@ def _row(name: str, begins: Begins, instances: Instances, **known: object) -> Fi
     return FilesystemType._make(values.values())  # in a tenth of the time of a constructor's, which counts at start-up
 
 
-_OF_KERNEL = {"in_memory": True, "renewed": True, "unmappable": True, "made_in": False}
+_OF_KERNEL = {"in_memory": True, "renewed": True, "unmappable": True, "made_in": ()}
 
 
 def _of_kernel(name: str, instances: Instances = "machine", **known: object) -> FilesystemType:
@@ -148,12 +149,13 @@ ROWS: tuple[FilesystemType, ...] = (
                defaults={"hidepid": "off", "gid": "0", "subset": ""}, changeable={"hidepid": "0", "gid": "0"},
                asked_for=True, everywhere=True),
     _of_kernel("sysfs", "net", shows="net", in_userns=True, bare=True, usual="/sys", asked_for=True, everywhere=True),
-    _of_kernel("devpts", "mount", in_userns=True,
+    _of_kernel("devpts", "mount", in_userns=True, flat=True,
                defaults={"mode": "600", "ptmxmode": "000", **_OWNER}, asked_for=True, everywhere=True),
-    _of_kernel("mqueue", "ipc", shows="ipc", in_userns=True, usual="/dev/mqueue", asked_for=True, made_in=True),
+    _of_kernel("mqueue", "ipc", shows="ipc", in_userns=True, usual="/dev/mqueue", asked_for=True, made_in=("file",),
+               flat=True),
     # Its flags are set anew by each mount from the first cgroup namespace, and by none from another.
     _of_kernel("cgroup2", shows="cgroup", in_userns=True, usual="/sys/fs/cgroup", asked_for=True,
-               made_in=True),
+               made_in=("directory",)),
     # ovl_show_options in fs/overlayfs/params.c
     _row("overlay", "unknown", "mount", in_userns=True, unmappable=True, asked_for=True,
          shown_unless={**dict.fromkeys(("index", "nfs_export", "metacopy", "redirect_dir", "xino", "verity"), "off"),
@@ -178,24 +180,24 @@ ROWS: tuple[FilesystemType, ...] = (
     _row("cgroup", "filled", "hierarchy", shows="cgroup", unmappable=True),
     # cgroup -o cpuset,noprefix
     _row("cpuset", "filled", "hierarchy", shows="cgroup", unmappable=True, shown_as="cgroup"),
-    _of_kernel("devtmpfs", made_in=True),
+    _of_kernel("devtmpfs", made_in=("directory", "file")),
     _of_kernel("debugfs", defaults={"mode": "700", **_OWNER}, takes=frozenset({"mode", *_OWNER}), ignores=True),
-    _of_kernel("tracefs", defaults={"mode": "700", **_OWNER}, made_in=True),
+    _of_kernel("tracefs", defaults={"mode": "700", **_OWNER}, made_in=("directory",)),
     _of_kernel("securityfs"),
-    _of_kernel("configfs", made_in=True),
-    _of_kernel("pstore", source="none"),  # it takes "source" for an option of its own, unread
-    _of_kernel("efivarfs", defaults=_OWNER),
+    _of_kernel("configfs", made_in=("directory",)),
+    _of_kernel("pstore", source="none", flat=True),  # it takes "source" for an option of its own, unread
+    _of_kernel("efivarfs", defaults=_OWNER, flat=True),
     # In a user namespace that has none since Linux 6.7, the first mount makes one: the handlers from outside end there.
-    _of_kernel("binfmt_misc", "user", in_userns=True),
+    _of_kernel("binfmt_misc", "user", in_userns=True, flat=True),
     _of_kernel("fusectl"),
     _of_kernel("selinuxfs"),
     _of_kernel("smackfs"),
     _of_kernel("rpc_pipefs", "net", shows="net"),
     _of_kernel("nfsd", "net", shows="net"),
     # It cannot be mounted: the files of namespaces are in it.
-    _row("nsfs", "filled", "unknown", unmappable=True, made_in=False),
+    _row("nsfs", "filled", "unknown", unmappable=True, made_in=()),
     # Linux 7.0: an empty directory below all roots, in which nothing can be made.
-    _row("nullfs", "filled", "machine", in_memory=True, made_in=False),
+    _row("nullfs", "filled", "machine", in_memory=True, made_in=()),
 )  # fmt: skip
 
 _BY_NAME = {one.name: one for one in ROWS}

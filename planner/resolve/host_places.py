@@ -56,13 +56,19 @@ def mount_seen(path: TargetPath, context: Context) -> MountRow:
         return context.host.end_of(path)
 
 
+def mount_at(bind: Draft, place: TargetPath, context: Context) -> MountRow:
+    """The mount of the host that has a place of a bind, or of an inherited root, whether or not something is there."""
+    assert bind.host is not None
+    return bind.host.mount if bind.index >= 0 and not bind.brings else mount_seen(_path(bind, place), context)
+
+
 def inner_at(bind: Draft, place: TargetPath, context: Context) -> tuple[str, TargetPath]:
     """The device of the filesystem that has a place, and the path in that: the same for all that show it."""
     assert bind.host is not None
-    if bind.index >= 0 and not bind.brings:
-        return bind.host.mount.device, bind.host.inner.joined(place)
+    row = mount_at(bind, place, context)
+    if row is bind.host.mount:
+        return row.device, bind.host.inner.joined(place)
     path = _path(bind, place)
-    row = mount_seen(path, context)
     return row.device, TargetPath(row.root).joined(path.relative_to(row.mountpoint))
 
 

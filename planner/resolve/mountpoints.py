@@ -5,10 +5,12 @@ from __future__ import annotations
 from mountplan.planner.fstypes import of, only_reads
 from mountplan.planner.host import IN_A_FILE, HostPath, NotThere
 from mountplan.planner.language.path_models import MountPath
+from mountplan.planner.light import regex
 from mountplan.planner.names import NodeKind
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.resolve.draft import ELSEWHERE, Context, Draft
-from mountplan.planner.resolve.host_places import inner_at, kind_at
+from mountplan.planner.resolve.host_places import inner_at, kind_at, mount_at, mount_seen
+from mountplan.planner.resolve.inner_paths import as_on_host
 from mountplan.planner.resolve.overlay_limits import check_stacking
 from mountplan.planner.resolve.overlays import check_layers
 from mountplan.planner.resolve.topology import ResolvedNode
@@ -95,7 +97,38 @@ def _mountpoint(draft: Draft, context: Context) -> bool:
         if problem := parent.filesystem.contents.require(path, node_kind, draft.key):
             remedy = "a directory can be mounted on a directory only, a file on a file"
             context.wrong(f"{draft.key}.target", f'mountpoint "{draft.target}" {problem}', remedy)
+    elif inside == "kernel":
+        _mountpoint_in_kernels(draft, parent, context)
     return True
+
+
+def _mountpoint_in_kernels(draft: Draft, parent: Draft, context: Context) -> None:
+    """Nothing can be made there. What is there is known if the host has mounted the same, with nothing upon it."""
+    assert parent.filesystem is not None
+    fstype, wanted, where = parent.filesystem.fixed.fstype, draft.kind(), f'mountpoint "{draft.target}"'
+    place = f"{parent.root.joined(draft.place)}"
+    if of(fstype).flat and (wanted == "directory" or place.rindex("/")):
+        what = f"there are no directories in {fstype}, and none can be made"
+        context.wrong(f"{draft.key}.target", f"{where}: {what}", "mount it elsewhere")
+        return
+    base = as_on_host(parent, context) if fstype in _ALIKE and not _ALIKE[fstype].search(place) else None
+    if base is None:
+        return
+    path = TargetPath(base).joined(draft.place)
+    try:
+        found = context.host.look(path).kind
+    except NotThere:
+        if mount_seen(path, context) == context.host.look(base).mount:
+            what = f"nothing is there in {fstype}, where nothing can be made"
+            context.wrong(f"{draft.key}.target", f"{where}: {what}", "name what is there, or mount it elsewhere")
+        return
+    except LookupError:
+        return
+    _fits_on_host(draft, path, found, context)
+
+
+# Of which each instance has the same in it, but at places that a process or a network namespace has of its own.
+_ALIKE = {"proc": regex("^/([0-9]|self|thread-self|net|sys|sysvipc)"), "sysfs": regex("/net|/hugepages|^/fs/cgroup")}
 
 
 def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
@@ -110,7 +143,6 @@ def _fits_root(draft: Draft, parent: Draft, context: Context) -> bool:
 
 def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
     """Look a mountpoint up in the filesystem that its parent is a bind of; what is missing is made if that is asked."""
-    wanted = draft.kind()
     path = TargetPath(base.path).joined(draft.place)
     try:
         found = kind_at(parent, draft.place, context)
@@ -125,6 +157,11 @@ def _mountpoint_on_host(draft: Draft, base: HostPath, parent: Draft, context: Co
         what = f'mountpoint "{path}" on the host: {error.args[0]}'
         context.wrong(f"{draft.key}.target", what, remedy)
         return
+    _fits_on_host(draft, path, found, context)
+
+
+def _fits_on_host(draft: Draft, path: TargetPath, found: NodeKind | None, context: Context) -> None:
+    wanted = draft.kind()
     if None not in (wanted, found) and (wanted == "directory") != (found == "directory"):
         what = f'"{path}" on the host is a {found}, and the mount is a {wanted}'
         context.wrong(f"{draft.key}.target", what, "a directory can be mounted on a directory only, a file on a file")
@@ -134,20 +171,22 @@ def _is_read_only(bind: Draft, row: MountRow) -> bool:
     """Whether nothing can be made in a bind of the host's mount, which begins with the attributes of that."""
     if "ro" in row.options.split(","):
         return True
-    return isinstance(bind.spec.bind, str) and "ro" in row.attributes.split(",") and "rw" not in bind.own_words
+    assert bind.host is not None
+    return (
+        row == bind.host.mount
+        and isinstance(bind.spec.bind, str)
+        and "ro" in row.attributes.split(",")
+        and "rw" not in bind.own_words
+    )
 
 
 def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Context) -> None:
     """Have the mountpoint made, and of the directories above it those that are missing."""
     path = TargetPath(base.path).joined(draft.place)
-    if _is_read_only(parent, base.mount):
-        what = f'mountpoint "{path}" on the host is not there'
-        what += f", and what is mounted at {base.mount.mountpoint} is read-only"
+    row = mount_at(parent, draft.place, context)
+    if _is_read_only(parent, row):
+        what = f'mountpoint "{path}" on the host is not there, and what is mounted at {row.mountpoint} is read-only'
         context.wrong(f"{draft.key}.target", what, "create it in what can be written to, or mount it elsewhere")
-        return
-    if not of(base.mount.fstype).made_in:
-        what = f'"{path}" is not there, and in {base.mount.fstype} nothing can be made'
-        context.wrong(f"{draft.key}.target", what, "name what is there, or mount it elsewhere")
         return
     kind = draft.kind()
     missing = [(draft.place, "directory" if kind in ("directory", None) else "file")]
@@ -162,7 +201,13 @@ def _create_on_host(draft: Draft, base: HostPath, parent: Draft, context: Contex
             context.wrong(f"{draft.key}.target", what, "mount it elsewhere")
             return
         break
+    can_be_made = of(row.fstype).made_in
     for place, node in missing:
+        if node not in can_be_made:
+            things = f"no {node}" if can_be_made else "nothing"
+            what = f'"{path}" is not there, and in {row.fstype} {things} can be made'
+            context.wrong(f"{draft.key}.target", what, "name what is there, or mount it elsewhere")
+            return
         first, whose = context.made_on_host.setdefault(inner_at(parent, place, context), (node, draft.name))
         if node != first:
             what = f'"{TargetPath(base.path).joined(place)}" on the host is to be made as a {first} for {whose}'

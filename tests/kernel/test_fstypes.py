@@ -131,24 +131,25 @@ def test_what_is_in_a_new_one_is_what_the_row_says(in_host: InHost) -> None:
 
     of_all = ("cgroup2", "devtmpfs")  # root makes cgroups and nodes there: the machine's, and so not in a test
 
-    def begins(row: FilesystemType) -> tuple[bool, bool, bool]:
+    def begins(row: FilesystemType) -> tuple[bool, bool, bool, bool]:
         mount("x", PLACE, row.name)
         try:
-            empty = not os.listdir(PLACE)
+            empty, flat = not os.listdir(PLACE), not any(entry.is_dir() for entry in os.scandir(PLACE))
             makes = row.name in of_all or not number_of(lambda: os.mkdir(f"{PLACE}/directory"))
             writes = row.begins != "filled" and not number_of(lambda: Path(f"{PLACE}/file").write_text("x"))
-            return empty, makes, writes
+            return empty, flat and not makes, makes, writes
         finally:
             umount(PLACE)
 
     found = in_host(lambda: of_each(begins), identity="root")
-    for name, (empty, makes, writes) in found.items():
+    for name, (empty, flat, makes, writes) in found.items():
         row = of(name)
+        assert flat or not row.flat, name
         assert row.takes_files == writes, name
         if row.begins == "empty":
             assert empty and makes, name
         elif row.begins == "filled":
-            assert not makes or row.made_in, name
+            assert not makes or "directory" in row.made_in, name
     assert len(found) >= LEAST
 
 

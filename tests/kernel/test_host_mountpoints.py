@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,28 @@ def test_without_a_word_nothing_is_made_on_the_host_and_never_below_a_file(tmp_p
     with pytest.raises(SpecError, match="is a file, so nothing can be made in it"):
         plan_of(bind + 'target = "/dir/words/a/b"\ncreate = true')
     assert ["words"] == [one.name for one in tmp_path.iterdir()]
+
+
+@pytest.mark.needs_kernel("root", "fs:mqueue")
+@pytest.mark.parametrize(
+    "spec",
+    [
+        'root = "inherit"\n[[mount]]\ntarget = "/srv/x"\ntype = "tmpfs"\ncreate = true',
+        f'{ROOT}[[mount]]\ntarget = "/srv"\ntype = "mqueue"\n[[mount]]\ntarget = "/srv/x"\ntype = "tmpfs"',
+        f'{ROOT}[[mount]]\ntarget = "/proc"\ntype = "proc"\n[[mount]]\ntarget = "/proc/none"\ntype = "tmpfs"',
+    ],
+)
+def test_what_nobody_can_make_in_a_filesystem_of_the_kernels_is_told_beforehand(spec: str, in_host: InHost) -> None:
+    def script() -> str:
+        mount("", "/srv", "mqueue")
+        with pytest.raises(OSError, match="not permitted"):
+            os.mkdir("/srv/x")
+        with pytest.raises(SpecError) as caught:
+            plan_of(spec)
+        return str(caught.value)
+
+    told = "no directory can be made|there are no directories in mqueue|nothing is there in proc"
+    assert re.search(told, in_host(script, identity="root"))
 
 
 @pytest.mark.needs_kernel("root", "chattr")
