@@ -87,6 +87,7 @@ def change(names: tuple[str, ...]) -> Change:
     return Change(bits_set, bits_clear)
 
 
+@remember
 def overridden(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     """The names that come out when `second` is wished for after `first`, and so wins where the two contradict."""
     gone = frozenset().union(*(group for group in EXCLUSIVE if not group.isdisjoint(second)))
