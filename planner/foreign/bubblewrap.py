@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from mountplan.planner.foreign.mount_words import share
 from mountplan.planner.foreign.spec_draft import DraftMount, ImportFacts, Refusal, SpecDraft, absolute, inside
+from mountplan.planner.fstypes import of
 from mountplan.planner.language.presets import DEVICES, LINKS
 
 _BASE = "/newroot"
@@ -329,7 +330,8 @@ class _BubblewrapImport:
         if "type" not in holder.keys:
             self.draft.cannot_say(f"{place}, which would be made in {holder.keys.get('bind')} on the host")
             return
-        if path == "/":
+        there = of(str(holder.keys["type"])).begins == "filled" or any(one["path"] == path[1:] for one in holder.files)
+        if path == "/" or (there and "directory" in entry):
             return
         holder.files.append({"path": path.lstrip("/")} | entry)
 

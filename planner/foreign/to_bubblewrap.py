@@ -5,6 +5,8 @@ from __future__ import annotations
 from mountplan.planner.attributes import NAMES, NODEV, NOEXEC, NOSUID, RDONLY
 from mountplan.planner.foreign.bubblewrap import PROC_COVERS, UNSHARED_BY_ALL
 from mountplan.planner.foreign.to_oci import ExportedMounts, PlannedTree, beyond_mounts, planned_tree
+from mountplan.planner.language.presets import DEVICES, LINKS
+from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedMount, Plan
 from mountplan.planner.plan.steps import CopyContents, MakeFilesystem, MakeNode, RemoveNode, SealFilesystem
 
@@ -19,13 +21,20 @@ def to_bubblewrap(plan: Plan) -> ExportedMounts:
     words: list[str] = []
     reasons: list[str] = beyond_mounts(plan)
     notes: list[str] = []
-    roots = {mount.name for _, mount in tree.mounts if not mount.parent}
+    devices = [mount for _, mount in tree.mounts if _is_dev(tree, mount)]
+    whole = {mount.name for mount in devices}
+    made = {mount.name for _, mount in tree.mounts if mount.parent in whole and mount.place[1:] in _IN_DEV}
     for path, mount in tree.mounts:
-        if mount.name in roots:
+        if not mount.parent:
             _root(tree, mount, words, reasons, notes)
-            continue
-        _mount(tree, path, mount, words, reasons, notes)
-    _files(tree, roots, words, reasons)
+        elif mount.name in whole:
+            words += ["--dev", path, *(["--remount-ro", path] if mount.set & RDONLY else [])]
+        elif _is_bound_proc(tree, mount) and any(_comes_with_proc(tree, one) for _, one in tree.mounts):
+            words += ["--proc", path]
+            notes.append(f"{path}: bubblewrap makes what of {', '.join(PROC_COVERS)} it may write to read-only")
+        elif mount.name not in made and not _comes_with_proc(tree, mount):
+            _mount(tree, path, mount, words, reasons, notes)
+    _files(tree, {mount.filesystem for mount in devices}, words, reasons)
     for kind in plan.run.unshare:
         if kind not in UNSHARED_BY_ALL:
             reasons.append(f"bubblewrap makes no {kind} namespace")
@@ -37,6 +46,52 @@ def to_bubblewrap(plan: Plan) -> ExportedMounts:
     return ExportedMounts(words, (), tuple(dict.fromkeys(notes)))
 
 
+_LINKS = LINKS | {"core": "/proc/kcore"}
+_IN_DEV = (*DEVICES, "pts")
+_IN_A_TMPFS = "/: bubblewrap has its root in a directory of the tmpfs"
+
+
+def _is_dev(tree: PlannedTree, mount: ExpectedMount) -> bool:
+    """Whether it is what `--dev` makes: a tmpfs with these devices, links and terminals in it."""
+    maker = tree.makers.get(mount.filesystem)
+    if not isinstance(maker, MakeFilesystem) or (maker.fstype, maker.options) != ("tmpfs", (("mode", "0755"),)):
+        return False
+    inside = {one.place[1:]: one for _, one in tree.mounts if one.parent == mount.name}
+    pts = tree.makers.get(inside["pts"].filesystem) if "pts" in inside else None
+    devices = all(name in inside and inside[name].root == f"/dev/{name}" for name in DEVICES)
+    nodes = {inner[1:]: step for filesystem, inner, step in _declared(tree) if filesystem == mount.filesystem}
+    found = {name: step.link for name, step in nodes.items() if step.node == "symlink"}
+    return devices and isinstance(pts, MakeFilesystem) and pts.fstype == "devpts" and found == _LINKS and "shm" in nodes
+
+
+def _declared(tree: PlannedTree) -> list[tuple[str, TargetPath, MakeNode]]:
+    """What the spec puts into filesystems: into which, and where there. The directories above are made along."""
+    mounts = {mount.name: mount for _, mount in tree.mounts}
+    found = {}
+    for step in tree.plan.steps:
+        if isinstance(step, MakeNode) and ".file[" in step.origin:
+            mount = mounts.get(step.within)
+            inner = TargetPath(mount.root if mount else "/").joined(step.path)
+            found[step.origin] = mount.filesystem if mount else step.within, inner, step
+    return list(found.values())
+
+
+def _comes_with_proc(tree: PlannedTree, mount: ExpectedMount) -> bool:
+    """Whether it is a part of a proc that bubblewrap makes read-only by itself."""
+    maker = tree.makers.get(mount.filesystem)
+    if mount.root.removeprefix("/proc").lstrip("/") not in PROC_COVERS or not mount.set & RDONLY:
+        return False
+    if isinstance(maker, MakeFilesystem):
+        return maker.fstype == "proc" and ".readonly[" in mount.origin
+    return any(one.name == mount.parent and _is_bound_proc(tree, one) for _, one in tree.mounts)
+
+
+def _is_bound_proc(tree: PlannedTree, mount: ExpectedMount) -> bool:
+    """Whether it is what `--proc` makes without pids of its own."""
+    plain = not mount.filesystem and mount.set & (NODEV | RDONLY) == NODEV and mount.recursive
+    return plain and mount.root == "/proc" and "pid" not in tree.plan.run.unshare
+
+
 def _root(tree: PlannedTree, mount: ExpectedMount, words: list[str], reasons: list[str], notes: list[str]) -> None:
     maker = tree.makers.get(mount.filesystem)
     _attributes("/", mount, reasons)
@@ -46,6 +101,8 @@ def _root(tree: PlannedTree, mount: ExpectedMount, words: list[str], reasons: li
         reasons.append("its root is neither a tmpfs nor a directory of the host")
     elif options := [name for name, value in maker.options if (name, value) != ("mode", "0755")]:
         reasons.append(f"its root has options that bubblewrap has no words for: {', '.join(options)}")
+    elif mount.root == "/":
+        notes.append(_IN_A_TMPFS)
 
 
 def _attributes(path: str, mount: ExpectedMount, reasons: list[str], *also: str) -> None:
@@ -84,7 +141,7 @@ def _mount(
     options = dict(maker.options)
     if maker.fstype == "tmpfs":
         mode, size = options.pop("mode", "1777"), options.pop("size", None)
-        words += ["--perms", str(mode)]
+        words += _perms(str(mode))
         if size is not None:
             number = _bytes(str(size))
             if not number:
@@ -125,8 +182,12 @@ def _bind(path: str, mount: ExpectedMount, words: list[str], notes: list[str]) -
     words += [option, mount.root, path]
 
 
-def _files(tree: PlannedTree, roots: set[str], words: list[str], reasons: list[str]) -> None:
-    """Directories and symlinks of the root; all else would come through descriptors."""
+def _perms(mode: str) -> list[str]:
+    return [] if mode.lstrip("0") == "755" else ["--perms", mode]
+
+
+def _files(tree: PlannedTree, whole: set[str], words: list[str], reasons: list[str]) -> None:
+    """Directories and symlinks, but for those of `whole` filesystems; all else would come through descriptors."""
     for step in tree.plan.steps:
         if isinstance(step, CopyContents):
             reasons.append(f"{step.within} is filled with what is in {step.source}")
@@ -134,19 +195,24 @@ def _files(tree: PlannedTree, roots: set[str], words: list[str], reasons: list[s
             reasons.append(f"{step.path} is removed once it is mounted")
         elif isinstance(step, SealFilesystem):
             reasons.append(f"the filesystem {step.filesystem} is read-only as a whole, not its mounts one by one")
-        elif isinstance(step, MakeNode) and ".file[" in step.origin:
-            owner = {mount.name: path for path, mount in tree.mounts}.get(step.within.removeprefix("fs:"))
-            path = f"{(owner or '').rstrip('/')}/{step.path}"
-            if step.uid > 0 or step.gid > 0:
-                reasons.append(f"{path} belongs to another user or group than 0")
-            if owner is None:
-                reasons.append(f"{step.path} is put into {step.within}")
-            elif step.node == "symlink":
-                words += ["--symlink", step.link, path]
-            elif step.node == "directory":
-                words += [*(["--perms", f"{step.mode:04o}"] if step.mode >= 0 else []), "--dir", path]
-            else:
-                reasons.append(f"{path} is a {step.node}, which bubblewrap takes from a descriptor only")
+    for filesystem, inner, step in _declared(tree):
+        if filesystem in whole:
+            continue
+        shown = ((path, one) for path, one in tree.mounts if one.filesystem == filesystem and inner.is_under(one.root))
+        above, owner = next(shown, ("", None))
+        path = TargetPath(above or "/").joined(inner.relative_to(owner.root)) if owner else inner
+        if step.uid > 0 or step.gid > 0:
+            reasons.append(f"{path} belongs to another user or group than 0")
+        if owner is None:
+            reasons.append(f"{step.path} is put into {step.within}")
+        elif inner == owner.root and not owner.parent and step.mode == 0o755:
+            pass  # the directory that bubblewrap has its root in
+        elif step.node == "symlink":
+            words += ["--symlink", step.link, path]
+        elif step.node == "directory":
+            words += [*_perms(f"{step.mode if step.mode >= 0 else 0o755:04o}"), "--dir", path]
+        else:
+            reasons.append(f"{path} is a {step.node}, which bubblewrap takes from a descriptor only")
 
 
 def _run(plan: Plan, words: list[str]) -> None:

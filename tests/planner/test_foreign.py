@@ -204,6 +204,11 @@ def test_the_mount_that_a_walk_ends_on_is_the_last_one_on_the_way() -> None:
     assert low.stands_on is first and top.stands_on is first
 
 
+def test_a_directory_that_is_there_is_not_made_again_for_bubblewrap() -> None:
+    files = [one.files for one in bwrap("--dev", "/dev", "--dir", "/dev/shm", "--proc", "/p", "--dir", "/p/sys").mounts]
+    assert ["shm"] == [entry["path"] for entries in files for entry in entries if entry["path"] in ("shm", "sys")]
+
+
 def test_what_a_bind_brings_along_is_no_mount_that_bubblewrap_has_made() -> None:
     draft = bwrap("--bind", "/", "/", "--remount-ro", "/srv")
     assert ["/"] == [one.target for one in draft.mounts]
