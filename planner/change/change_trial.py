@@ -190,9 +190,12 @@ class ChangeTrial(Trial):
             self.world.umount(self.builder, step.path, lazy=True)
         if self._looking is not None:
             self._looking.look(step.path)
+        inside = {process.namespace: (name, process) for name, process in self._spaces.items()}
         for one in self.world.spread:
-            if not one.came and one.place[0].namespace is self.builder.namespace:
-                there = path_of(one.place, self.builder.root) or "another place"
+            if not one.came and one.place[0].namespace in inside:
+                name, process = inside[one.place[0].namespace]
+                of = f" of {name}" if len(inside) > 1 else ""
+                there = f"{path_of(one.place, process.root) or 'another place'}{of}"
                 alone = "what is mounted there cannot be taken off alone: it covers a shared mount"
                 others = f"what a peer or a slave of that has in this place, at {there}, would go too"
                 self.takes_off = f"{step.path}: {alone}, and {others}"

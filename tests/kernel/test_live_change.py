@@ -418,3 +418,20 @@ def test_a_new_filesystem_comes_with_a_mount_of_what_is_removed_from_it(in_host:
             return [f"{one.sign} {one.mount}" for one in found.changes]
 
     assert ["+ /new", "+ /new/at"] == in_host(script)
+
+
+def test_what_would_go_in_another_namespace_of_the_tree_with_a_cover_is_told(in_host: InHost) -> None:
+    """Of what a covered shared mount has for a peer there; it was told as a difference from the spec."""
+    mounts = '[[namespace]]\nname = "{}"\n[[namespace.mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+    mounts += '[[namespace.mount]]\ntarget = "/low"\npeer_group = "g"\n{}\n'
+    cover = '[[namespace.mount]]\ntarget = "/low"\ntype = "tmpfs"\n'
+    start = 'format = 1\nname = "live"\n[peer_group.g]\n' + mounts.format("one", 'id = "low"\ntype = "tmpfs"')
+    other = mounts.format("two", 'bind = { mount = "low" }') + cover
+
+    def script() -> list[str]:
+        with standing_tree(plan_of(start + cover + other)) as tree:
+            return [one.what for one in tree.preview(plan_of(start + other), Allowed()).obstacles]
+
+    (told,) = in_host(script)
+    assert "/low: what is mounted there cannot be taken off alone" in told
+    assert "at /low of two, would go too" in told
