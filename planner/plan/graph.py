@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
+from itertools import chain
 from operator import lt
 from typing import Any
 
@@ -21,10 +22,12 @@ from mountplan.planner.plan.plan import Edge, EdgeKind
 from mountplan.planner.plan.text_numbers import TextNumbers
 from mountplan.planner.record import NamedTuple
 from mountplan.planner.resolve.topology import ResolvedFilesystem, ResolvedMount, Topology
-from mountplan.planner.tables.columns import RecordColumns, columns_of
+from mountplan.planner.tables.columns import RecordColumns
 
 # In the order in which edges are told: those of a kind together, as a plan file has long runs of what comes in a row.
 _KINDS = ("source", "master", "parent", "stack", "workbench", "layer", "image", "group", "deeper_first")
+_FORWARD = ("source", "workbench", "group")  # from workbenches to seeds to mounts, which is how nodes come
+_Ends = tuple[list[Handle], list[Handle]]  # of all edges of a kind: what must be there first, and what needs it
 
 
 class Graph(NamedTuple):
@@ -49,42 +52,51 @@ def find_order(topology: Topology) -> Graph:
 
     Raises PlanRefused, with a sentence, if something would have to precede itself.
     """
-    rank = {kind: number for number, kind in enumerate(_KINDS)}
-    told = sorted(_edges(topology), key=lambda edge: rank[edge[2]])
-    edges: Any = RecordColumns(Edge, [*map(list, zip(*told, strict=True))] or [[], [], []])
+    ends: dict[str, _Ends] = {kind: ([], []) for kind in _KINDS}
+    for before, after, kind in _edges(topology):
+        befores, afters = ends[kind]
+        befores.append(before)
+        afters.append(after)
+    kinds = [kind for kind in _KINDS for _ in ends[kind][0]]
+    edges: Any = RecordColumns(Edge, [*(list(chain(*one)) for one in zip(*ends.values(), strict=True)), kinds])
     nodes = tuple(_nodes(topology))
-    order = sorted_nodes(nodes, edges)
+    order = nodes if _in_order(nodes, ends) else sorted_nodes(nodes, edges)
     if len(order) < len(nodes):
         raise PlanRefused((f"there is no order in which this can be built: {_circle(nodes, edges)}",))
     return Graph(edges=edges, order=order)
 
 
-def sorted_nodes(nodes: tuple[Handle, ...], edges: tuple[Edge, ...]) -> tuple[Handle, ...]:
+def sorted_nodes(nodes: tuple[Handle, ...], edges: Iterable[Edge]) -> tuple[Handle, ...]:
     """Each node after all that must come before it, and otherwise as `nodes` has them; what lies on or behind a circle
     is left out.
 
     It is networkx.lexicographical_topological_sort, which takes ten times as long.
     """
-    numbers = TextNumbers()
-    numbers.numbers(nodes)
-    befores, afters = map(numbers.numbers, list(columns_of(edges, Edge).values())[:2])
-    if all(map(lt, befores, afters)):
-        return nodes
+    rank = {node: number for number, node in enumerate(nodes)}
     waiting = [0] * len(nodes)
-    following: dict[int, list[int]] = {}
-    for before, after in zip(befores, afters, strict=True):
-        waiting[after] += 1
-        following.setdefault(before, []).append(after)
+    following: dict[Handle, list[int]] = {}
+    for edge in edges:
+        number = rank[edge.after]
+        waiting[number] += 1
+        following.setdefault(edge.before, []).append(number)
     ready = [number for number, count in enumerate(waiting) if not count]  # rising, and so a heap already
     order = []
     while ready:
-        number = heappop(ready)
-        order.append(nodes[number])
-        for later in following.get(number, ()):
+        node = nodes[heappop(ready)]
+        order.append(node)
+        for later in following.get(node, ()):
             waiting[later] -= 1
             if not waiting[later]:
                 heappush(ready, later)
     return tuple(order)
+
+
+def _in_order(nodes: tuple[Handle, ...], ends: dict[str, _Ends]) -> bool:
+    """Whether each node comes after all that must come before it, as in most specs."""
+    numbers = TextNumbers()
+    numbers.numbers(nodes)
+    open_to_doubt = [both for kind, both in ends.items() if kind not in _FORWARD]
+    return all(all(map(lt, *map(numbers.numbers, both))) for both in open_to_doubt)
 
 
 def _circle(nodes: tuple[Handle, ...], edges: tuple[Edge, ...]) -> str:
