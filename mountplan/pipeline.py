@@ -286,13 +286,16 @@ def classic(plan: Plan, host: Host | None = None) -> Classic:
 
 def warnings(plan: Plan, host: Host | None = None) -> tuple[Mistake, ...]:
     """What is no mistake, and seldom meant: recursive binds that are shared, while what they bring along is not;
-    changes of what is inherited that leave what others cover; and what read_only_below() has.
+    changes of what is inherited that leave what others cover; what read_only_below() has; and images that are empty.
     """
+    from mountplan.planner.plan.image_contents import not_in_images
     from mountplan.planner.plan.left_by_changes import left_by_changes
     from mountplan.planner.plan.sharing_stops import sharing_stops
 
-    table = (host or _this_machine()).table
-    return (*sharing_stops(plan, table), *left_by_changes(plan, table), *read_only_below(plan, table))
+    host = host or _this_machine()
+    table = host.table
+    found = (*sharing_stops(plan, table), *left_by_changes(plan, table), *read_only_below(plan, table))
+    return (*found, *not_in_images(plan, host))
 
 
 def read_only_below(plan: Plan, host: MountTable | None = None) -> tuple[Mistake, ...]:

@@ -43,8 +43,9 @@ class FilesystemType(NamedTuple):
     `shown_unless` are those that a kernel may take and then drop, and shows whenever they are in force with another
     value than this one: which that is, a machine may have set.
     `source` is what the kernel shows whatever was given, as far as it does so; `shown_as` is the type that it shows, if
-    it is another. `takes` are the names of all its options, where it is known which those are; `ignores` says that the
-    kernel takes any other as well, and does nothing with it. `asked_for` are those that a machine is asked for if none
+    it is another. `magic` is where one has which bytes, without which the kernel takes nothing for a filesystem of the
+    type. `takes` are the names of all its options, where it is known which those are; `ignores` says that the kernel
+    takes any other as well, and does nothing with it. `asked_for` are those that a machine is asked for if none
     is named (mountplan doctor). Those that are found `everywhere`, on each kernel on which a tree can be built, it is
     not asked for.
     """
@@ -69,6 +70,7 @@ class FilesystemType(NamedTuple):
     shown_unless: Mapping[str, str] = {}
     source: str = ""
     shown_as: str = ""
+    magic: tuple[int, bytes] = (0, b"")
     takes: frozenset[str] = frozenset()
     ignores: bool = False
     asked_for: bool = False
@@ -161,15 +163,15 @@ ROWS: tuple[FilesystemType, ...] = (
          shown_unless={**dict.fromkeys(("index", "nfs_export", "metacopy", "redirect_dir", "xino", "verity"), "off"),
                        "uuid": "auto",
                        **dict.fromkeys(("volatile", "userxattr", "default_permissions"), "")}),
-    _on_device("ext4", asked_for=True),
-    _on_device("xfs", asked_for=True),
-    _on_device("erofs", read_only=True, asked_for=True),
-    _on_device("squashfs", read_only=True, asked_for=True),
-    _on_device("btrfs", asked_for=True),
+    *(_on_device(name, magic=(1080, b"\x53\xef"), asked_for=name == "ext4") for name in ("ext4", "ext3", "ext2")),
+    _on_device("xfs", magic=(0, b"XFSB"), asked_for=True),
+    _on_device("erofs", magic=(1024, b"\xe2\xe1\xf5\xe0"), read_only=True, asked_for=True),
+    _on_device("squashfs", magic=(0, b"hsqs"), read_only=True, asked_for=True),
+    _on_device("btrfs", magic=(65600, b"_BHRfS_M"), asked_for=True),
     _on_device("cramfs", read_only=True),
     _on_device("romfs", read_only=True),
     *(_on_device(name) for name in (
-        "adfs", "affs", "befs", "bfs", "efs", "exfat", "ext2", "ext3", "f2fs", "gfs2", "hfs", "hfsplus", "hpfs",
+        "adfs", "affs", "befs", "bfs", "efs", "exfat", "f2fs", "gfs2", "hfs", "hfsplus", "hpfs",
         "iso9660", "jfs", "minix", "msdos", "nilfs2", "ntfs", "ntfs3", "ocfs2", "omfs", "qnx4", "qnx6", "reiserfs",
         "sysv", "udf", "ufs", "vfat", "zonefs",
     )),

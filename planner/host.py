@@ -129,6 +129,12 @@ class Host(Protocol):
         """How many bytes the file at a canonical path has; None of what is no file, or if this user cannot find out."""
         ...
 
+    def beginning(self, path: str, offset: int) -> bytes | None:
+        """Of the file at a canonical path what a filesystem that begins at a byte of it is known by; None of what is
+        no file, or if this user may not read it. A plan that was made does not hang on it.
+        """
+        ...
+
     def link(self, path: str) -> str | None:
         """Where the symlink at `path` points, or None if there is no symlink; nothing is followed but its parents."""
         ...

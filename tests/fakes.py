@@ -112,6 +112,9 @@ class NoHost:
     def size(self, path: str) -> int | None:
         return None
 
+    def beginning(self, path: str, offset: int) -> bytes | None:
+        return None
+
     def link(self, path: str) -> str | None:
         return None
 
@@ -199,6 +202,9 @@ class FakeHost:
         raise LookupError("there is no partition table in it")
 
     def size(self, path: str) -> int | None:
+        return None
+
+    def beginning(self, path: str, offset: int) -> bytes | None:
         return None
 
     def link(self, path: str) -> str | None:

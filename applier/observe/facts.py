@@ -205,6 +205,9 @@ def _is_there(path: str) -> bool:
     return False
 
 
+_BEGINNING = 66_000  # bytes; btrfs has its magic at 64 KiB
+
+
 class LiveHost:
     """The host that this process runs on. Its mount table is read once, when it is first asked for, if it is not handed
     in; and so is a directory of which many names are asked for.
@@ -340,6 +343,16 @@ class LiveHost:
     def size(self, path: str) -> int | None:
         found = _stat(path)
         return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+
+    def beginning(self, path: str, offset: int) -> bytes | None:
+        found = _stat(path)
+        if found is None or not stat.S_ISREG(found.st_mode):
+            return None
+        try:
+            with closing_fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as fd:
+                return os.pread(fd, _BEGINNING, offset)
+        except OSError:
+            return None
 
     def link(self, path: str) -> str | None:
         if path not in self._links:

@@ -217,6 +217,30 @@ def test_what_is_in_an_image_was_not_looked_at_before_and_is_told_for_what_it_is
     ] == in_host(script, identity="root")
 
 
+@pytest.mark.needs_kernel("mkfs.ext4", "fs:ext4", "fs:squashfs")
+def test_that_no_filesystem_of_the_type_is_in_an_image_is_told_beforehand(tmp_path: Path) -> None:
+    """As a warning: it may be made there until it is mounted. The kernel finds none either."""
+    run("mkfs.ext4", "-q", f"{tmp_path}/ext4", "1M")
+    (tmp_path / "words").write_text("no filesystem\n")
+    (tmp_path / "disk").write_bytes(b"\0" * 510 + b"\x55\xaa" + bytes(MIB))
+
+    def warned(name: str, fstype: str) -> list[str]:
+        plan = plan_of(ROOT + image_mount(f'"{tmp_path}/{name}"', fstype))
+        if name != "ext4" or fstype != name:
+            with pytest.raises(StepRefused), tree(plan):
+                pass
+        return [f"{one.what}: {one.remedy}".replace(f"{tmp_path}/", "") for one in api.warnings(plan)]
+
+    assert [] == warned("ext4", "ext4")
+    assert ['there is no squashfs in "ext4", but ext4: write type = "ext4", or name another image'] == warned(
+        "ext4", "squashfs"
+    )
+    assert ["make it there before it is mounted (mkfs.ext4), or name another image"] == [
+        one.partition(": ")[2] for one in warned("words", "ext4")
+    ]
+    assert "of which partition" in warned("disk", "ext4")[0]
+
+
 @pytest.mark.needs_kernel("fs:ext4")
 def test_an_offset_behind_the_end_that_the_image_has_since_is_told(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(bytes(MIB * 9))
