@@ -217,7 +217,23 @@ def _files(
 
 def standing_for(target: Target, plan: Plan) -> StandingTree:
     """What stands, with all that it takes to plan a change of it into this."""
-    return _with_layers(target, plan, _with_occupied(target, plan))
+    return _with_images(plan, _with_layers(target, plan, _with_occupied(target, plan)))
+
+
+def _with_images(plan: Plan, standing: StandingTree) -> StandingTree:
+    """With what is in an image of the plan already."""
+    from mountplan.applier.observe.loop_files import is_behind
+    from mountplan.planner.plan.steps import AttachImage
+
+    images = [step for step in plan.steps if isinstance(step, AttachImage) and not step.holder]
+    shown = {(row.device, row.fstype) for space in standing.spaces for row in space.table.rows} if images else ()
+    pairs = (
+        (device, one.filesystem)
+        for one in images
+        for device, fstype in shown
+        if fstype == one.fstype and is_behind(device, one.image, one.offset, one.size)
+    )
+    return standing._replace(images=frozenset(pairs))
 
 
 def _with_layers(target: Target, plan: Plan, standing: StandingTree) -> StandingTree:

@@ -40,6 +40,16 @@ def loop_file(device: str) -> LoopFile | None:
     return LoopFile(shown, of_device, inode, offset + begin, length or size)
 
 
+def is_behind(device: str, image: str, offset: int, size: int) -> bool:
+    """Whether a filesystem, by its device, is in these bytes of a file on the host."""
+    try:
+        name = os.path.basename(os.readlink(f"/sys/dev/block/{device}"))
+        file = os.stat(image)
+    except OSError:
+        return False
+    return (found := loop_file(name)) is not None and found[1:] == (file.st_dev, file.st_ino, offset, size)
+
+
 def _partition(directory: str) -> tuple[int, int]:
     """The offset and the size of a partition in bytes. sysfs counts in 512 of them, whatever the disk does."""
     numbers = []

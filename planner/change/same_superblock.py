@@ -54,10 +54,12 @@ def find_standing(
     devices: dict[Handle, str] = {}
 
     def is_same(device: str, fs: PlannedFilesystem) -> bool:
-        row, has_layers = rows[device], _has_layers(device, fs.creation, devices, standing)
+        row = rows[device]
+        is_of_same = (device, fs.name) in standing.images or _has_layers(device, fs.creation, devices, standing)
         if device in owner:
-            return _alike(made[owner[device]], fs, usual, layers=not has_layers)
-        if isinstance(fs.creation, s.MakeOverlay) and not (has_layers and _is_read_only(fs) == _shows_read_only(row)):
+            return _alike(made[owner[device]], fs, usual, sources=not is_of_same)
+        is_as_asked = is_of_same and _is_read_only(fs) == _shows_read_only(row)
+        if not (is_as_asked or isinstance(fs.creation, s.MakeFilesystem)):
             return False
         return _shows(row, fs.creation) and (device not in host or of(row.fstype).is_shared)
 
@@ -161,8 +163,11 @@ def _fixed(fstype: str, options: Pairs) -> Pairs:
 
 def _is_read_only(fs: PlannedFilesystem) -> bool:
     """Whether its superblock shall be. Without an upper directory, an overlay is."""
-    has_no_upper = isinstance(fs.creation, s.MakeOverlay) and fs.creation.upper is None
-    return has_no_upper or fs.sealed or _READ_ONLY in fs.creation.options
+    match fs.creation:
+        case s.AttachImage(read_only=True) | s.MakeOverlay(upper=None):
+            return True
+        case creation:
+            return fs.sealed or _READ_ONLY in creation.options
 
 
 def _shows_read_only(row: MountRow) -> bool:
@@ -222,11 +227,13 @@ def _places(layer: s.Layer, devices: Mapping[Handle, str], standing: StandingTre
         yield standing.layers[layer.path]
 
 
-def _alike(one: PlannedFilesystem, two: PlannedFilesystem, usual: Mapping[str, str], *, layers: bool = True) -> bool:
-    """`layers`: whether those of overlays count."""
+def _alike(one: PlannedFilesystem, two: PlannedFilesystem, usual: Mapping[str, str], *, sources: bool = True) -> bool:
+    """`sources`: whether it counts what overlays have for layers, and what for an image."""
     first, second = one.creation, two.creation
-    if not layers and isinstance(first, s.MakeOverlay) and isinstance(second, s.MakeOverlay):
+    if not sources and isinstance(first, s.MakeOverlay) and isinstance(second, s.MakeOverlay):
         second = second._replace(layers=first.layers, upper=first.upper, work=first.work)
+    if not sources and isinstance(first, s.AttachImage) and isinstance(second, s.AttachImage):
+        second = second._replace(image=first.image, holder=first.holder, offset=first.offset, size=first.size)
     if type(first) is not type(second) or one.contents != two.contents:
         return False
     if isinstance(first, s.MakeFilesystem) and isinstance(second, s.MakeFilesystem):
@@ -247,12 +254,11 @@ def _unnamed(creation: Creation) -> Creation:
 
 def _shows(row: MountRow, creation: Creation) -> bool:
     """Whether a superblock of which no record tells may be this one, by its type, source and options."""
-    if isinstance(creation, s.AttachImage):
-        return False  # which image it is made of, a mount does not show
-    fstype = creation.fstype if isinstance(creation, s.MakeFilesystem) else "overlay"
+    fstype = "overlay" if isinstance(creation, s.MakeOverlay) else creation.fstype
+    source = row.source if isinstance(creation, s.AttachImage) else creation.source
     return (
         (of(fstype).shown_as or fstype) == row.fstype
-        and (creation.source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
+        and (source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
         and not differing_options(row.fstype, _fixed(fstype, creation.options), row.options)
     )
 

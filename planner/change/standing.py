@@ -10,7 +10,7 @@ from mountplan.planner.tables.table import MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from mountplan.planner.names import Lock
 
@@ -76,7 +76,8 @@ class StandingTree(NamedTuple):
     `ages` are as in Surroundings. `beneath` says whether the kernel has MOVE_MOUNT_BENEATH. `store` is the device of
     the store of kept names, which mountplan has mounted on the host (planner/compare/own_store.py). `ids` as
     with_inner_ids() takes them; None if those of a spec are the same in there. `overlays` are by device; `layers` says
-    where the paths of the host lead by now that the overlays of the plan are to be made of.
+    where the paths of the host lead by now that the overlays of the plan are to be made of. `images` are pairs: a
+    device, and a filesystem of the plan that is to be made of the image that the device is in.
     """
 
     label: str
@@ -90,6 +91,7 @@ class StandingTree(NamedTuple):
     ids: IdMapping | None = None
     overlays: Mapping[str, StandingOverlay] = {}
     layers: Mapping[str, OverlayLayer] = {}
+    images: Set[tuple[str, Handle]] = frozenset()
 
 
 class Allowed(NamedTuple):

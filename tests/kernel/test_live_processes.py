@@ -14,6 +14,7 @@ from mountplan.planner.change.standing import Allowed
 from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, moments, mount, setns
 from tests.kernel.captured_process import held
+from tests.kernel.test_road_images import run, squashfs
 from tests.live_trees import GAPS, TREE, LiveTree, plan_of, standing_tree
 from tests.mountflags import MS_BIND
 
@@ -223,3 +224,25 @@ def test_what_is_removed_and_there_again_stays_where_the_remedy_is_followed(in_h
             return len(found.changes) + len(found.obstacles)
 
     assert 0 == in_host(script)
+
+
+@pytest.mark.needs_kernel("loop", "fs:squashfs", "mksquashfs")
+def test_a_filesystem_of_a_process_stays_if_it_is_in_the_image_of_the_spec(in_host: InHost) -> None:
+    """Whatever that is called by now: it was swapped with another one of the same file."""
+
+    def act() -> None:
+        run("mount", "-o", "loop,ro", "/srv/image", "/mnt")
+        os.rename("/srv/image", "/srv/now")
+
+    def script() -> list[list[str]]:
+        mount("srv", "/srv", "tmpfs")
+        for name in ("image", "other"):
+            squashfs(f"/srv/{name}", name)
+        start = 'format = 1\nname = "x"\nroot = "inherit"\n[[mount]]\ntarget = "/mnt"\nattributes = ["ro"]\n'
+        start += 'type = "squashfs"\nimage = "/srv/'
+        with held(act) as pid:
+            target = live_target.look(live_target.target_of(f"pid:{pid}"))
+            plans = [plan_of(f'{start}{name}"\n') for name in ("now", "other")]
+            return [[one.sign for one in changing.preview(plan, target, Allowed()).changes] for plan in plans]
+
+    assert [[], ["swap"]] == in_host(script)
