@@ -65,10 +65,10 @@ def test_a_process_may_be_in_another_user_namespace_than_its_mounts(in_host: InH
 
 
 def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
-    """What it was, its capture says. In proc nothing can be made to mount upon, which only the kernel knows."""
+    """What it was, its capture says. What was in proc to mount upon has gone since it was planned."""
     before = TREE.replace("SOURCE", "one") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
     after = TREE.replace("SOURCE", "two") + '[[mount]]\ntarget = "/proc"\ntype = "proc"\n'
-    after += "".join(f'[[mount]]\ntarget = "{path}"\ntype = "tmpfs"\n' for path in ("/new/deep/one", "/proc/none"))
+    after += '[[mount]]\ntarget = "/new/deep/one"\ntype = "tmpfs"\n'
 
     def script() -> tuple[str, list[tuple[str, str]], list[tuple[str, str]]]:
         def seen(tree: LiveTree) -> list[tuple[str, str]]:
@@ -78,8 +78,11 @@ def test_a_refused_change_of_a_process_is_taken_back(in_host: InHost) -> None:
             operand = live_target.target_of(f"pid:{tree.built.pid}")
             mount("run", "/run", "tmpfs", data="mode=0755")
             earlier = seen(tree)
+            with subprocess.Popen(["sleep", "600"]) as process:
+                plan = plan_of(after + f'[[mount]]\ntarget = "/proc/{process.pid}"\ntype = "tmpfs"\n')
+                process.kill()
             try:
-                changing.change(plan_of(after), operand, GAPS)
+                changing.change(plan, operand, GAPS)
             except StepRefused as error:
                 assert [] == os.listdir("/run")
                 return str(error), earlier, seen(tree)
