@@ -15,13 +15,30 @@ _KEPT |= {"InheritedRemoval": "target", "InheritedChange": "target"}
 
 # Keys without which all else that is said about a mount, or about the mounts of a namespace, still holds.
 _HARMLESS = {
-    "Mount": frozenset({"attributes", "recursive_attributes", "options", "mask", "idmap", "unbindable"}),
+    "Mount": frozenset(
+        {
+            "attributes",
+            "recursive_attributes",
+            "options",
+            "mask",
+            "idmap",
+            "unbindable",
+            "readonly",
+            "peer_group",
+            "master",
+        }
+    ),
     "Namespace": frozenset({"name", "propagation"}),
+    "Run": frozenset(),
 }
 
-# One of these says what a mount is of. If it is there, an unknown key hides nothing but what these would have changed.
+# A mount with one of these is one. There, an unknown key hides something only if one of the others may be meant.
 _FROM = frozenset({"type", "bind", "image", "layers"})
-_FORGIVING = frozenset(f'did you mean "{key}"?' for key in ("optional", "create", "on_symlink", "contents", "parent"))
+_HIDING = {
+    "Mount": frozenset({"optional", "create", "on_symlink", "contents", "parent"}),
+    "Namespace": frozenset({"root", "preset", "user", "mount"}),
+    "Run": frozenset({"unshare"}),
+}
 
 
 class Salvage:
@@ -78,9 +95,10 @@ class Salvage:
                 item, harmless = number, False
             if table in _HARMLESS:
                 harmless = part in _HARMLESS[table]
-                if table == "Mount" and finding.kind == "unknown" and number == len(path):
-                    mount = self._at(path[:-1])
-                    harmless = finding.remedy not in _FORGIVING and mount is not None and not _FROM.isdisjoint(mount)
+                if finding.kind == "unknown" and number == len(path):
+                    meant = finding.remedy.removeprefix('did you mean "').removesuffix('"?')
+                    is_whole = table != "Mount" or not _FROM.isdisjoint(self._at(path[:-1]) or ())
+                    harmless = is_whole and meant not in _HIDING[table]
         if item and not harmless:
             # The second is what it is called by those who do not know how to quote a key.
             self._damaged |= {key_path(*path[:item]), _plainly(path[:item])}

@@ -150,12 +150,21 @@ def test_a_wrong_attribute_does_not_hide_what_else_is_wrong_with_the_mount() -> 
         ('bind = "/no/such"\noptonal = true', ["optonal"]),  # it may be what the author has said
         ('bnid = "/usr"\nmaster = "no"', ["bnid", "master"]),
         ('type = 3\nparent = "no"', ["type", "parent"]),
+        ('bind = { mount = "no" }\nmaster = 3', ["bind", "master"]),
     ],
 )
 def test_an_unknown_key_does_not_hide_what_is_wrong_whatever_it_means(mount: str, told: list[str]) -> None:
     text = f'format = 1\n[[mount]]\ntarget = "/"\ntype = "tmpfs"\n[[mount]]\ntarget = "/a"\n{mount}\n'
     keys = [mistake.ref.key.removeprefix("mount[1].") for mistake in api.check(text.encode(), "s.toml", NoHost())]
     assert told == keys
+
+
+def test_an_unknown_key_of_a_namespace_does_not_hide_what_is_wrong_with_its_mounts() -> None:
+    mounts = '[[namespace.mount]]\ntarget = "/"\ntype = "tmpfs"\n'
+    mounts += '[[namespace.mount]]\ntarget = "/a"\nbind = { mount = "no" }\n'
+    for key, told in (("foo", ["namespace[0].foo", "namespace[0].mount[1].bind"]), ("roott", ["namespace[0].roott"])):
+        text = f'format = 1\n[[namespace]]\nname = "one"\n{key} = 1\n{mounts}'
+        assert told == [mistake.ref.key for mistake in api.check(text.encode(), "s.toml", NoHost())]
 
 
 def test_later_mistakes_get_their_lines_and_those_in_damaged_groups_are_left_out() -> None:
