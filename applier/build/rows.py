@@ -8,16 +8,15 @@ step is where there is no such program: what is made, and what is told, is the s
 
 from __future__ import annotations
 
-from itertools import groupby, repeat
-
 from mountplan.applier.sys import abi
-from mountplan.applier.sys.call_program import EACH, TEXT, CallProgram, given
+from mountplan.applier.sys.call_program import EACH, CallProgram, given, name_in, text_in
 from mountplan.applier.sys.kernel import takes_plain_calls
 from mountplan.planner.fstypes import of
 from mountplan.planner.light import Protocol
 from mountplan.planner.names import Handle
-from mountplan.planner.plan.step_runs import BINDS, LEAST, StepRun, columns_of_run, runs_of
+from mountplan.planner.plan.step_runs import BINDS, LEAST, StepRun, runs_of, whole_columns
 from mountplan.planner.plan.steps import STAGE, YARD
+from mountplan.planner.tables.columns import equal_until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from mountplan.applier.build.last_directory import LastDirectory
     from mountplan.planner.plan.step_columns import Steps
-    from mountplan.planner.tables.columns import Columns
 
     Calls: TypeAlias = tuple[CallProgram, tuple[int, ...]]  # and the descriptors that it is given
 
@@ -35,12 +33,13 @@ KINDS = BINDS | {"n", "e", "mar", "msar"}
 _ALIKE = {
     "n": ("within", "node", "mode", "uid", "gid", "careful"),
     "e": ("filesystem", "master", "shared", "parked"),
-    "m": ("fstype", "options"),
-    "h": ("above", "recursive", "propagation", "namespace"),
+    "m": ("fstype", "options", "device"),
+    "h": ("recursive", "propagation", "namespace"),
     "c": ("filesystem", "careful", "subvolume"),
     "s": ("set", "clear", "recursive", "unbindable", "id_map"),
-    "a": ("parent", "above", "careful", "tree"),
+    "a": ("parent", "careful", "tree"),
 }
+_TEXTS = {"n": "path", "e": "path", "m": "source", "h": "path", "c": "path", "a": "path"}
 _BEYOND_BITS = ("recursive", "unbindable", "id_map")
 _MOST = 512  # steps at once: so often it is told how far it has come
 _SEEDS = 32  # that are open at once for rows, of those that are kept open
@@ -94,48 +93,61 @@ class _RowsOfRun:
         self._all, self._run, self._execution = all, run, all.execution
         self._width = len(run.kinds)
         self._count = (run.end - run.begin) // self._width
-        self._columns = columns_of_run(all.steps, run)
-        self._texts: list[Sequence[str]] = []  # the columns of what each row brings
-        self._doubtful: list[Sequence[str]] = []  # of these, those of which an empty one takes other calls
-        for kind, columns in self._columns.items():
-            self._add_texts(kind, columns)
+        self._columns = whole_columns(
+            all.steps, run
+        )  # which nothing copies: of ten thousand texts each would be touched
+        self._texts: list[list[str]] = []  # what each row brings
+        self._begins: list[int] = []  # in which of them that of the first row is
+        self._text: dict[str, int] = {}  # the first of these columns that is of a step, by its letter
+        for kind, (columns, first) in self._columns.items():
+            if kind == "m":
+                columns["device"] = [source[:1] == "/" for source in columns["source"]]
+            if kind in _TEXTS:
+                self._text[kind] = len(self._texts)
+                self._bring(columns[_TEXTS[kind]], first)
+            if (
+                kind == "e"
+            ):  # and where in the yard they will stand: names that no step by itself gives (Execution.park)
+                parked = len(self._execution.parked)
+                self._bring([f"s{number}" for number in range(parked, parked + self._count)], 0)
 
-    def _add_texts(self, kind: str, columns: Columns) -> None:
-        if kind == "e":
-            self._texts += [columns["path"], names := self._names_of_seeds(), names]
-        elif kind == "m":
-            columns["text"] = ["" if source[:1] == "/" else source for source in columns["source"]]  # a device
-        elif kind == "h" or (kind == "a" and any(columns["careful"])):
-            parted = list(map(str.rpartition, columns["path"], repeat("/")))
-            columns["above"], columns["text"] = [above for above, _, _ in parted], [name for _, _, name in parted]
-            if kind == "a" and not all(columns["careful"]):  # texts of two kinds: each step by itself
-                columns["text"] = ("",) * self._count
-        elif kind == "a":
-            columns["above"], columns["text"] = ("",) * self._count, columns["path"]
-        elif kind in "nc":
-            self._texts.append(columns["path"])
-        if "text" in columns:
-            self._texts.append(columns["text"])
-            self._doubtful.append(columns["text"])
+    def _bring(self, column: Sequence[str], first: int) -> None:
+        self._texts.append(column if isinstance(column, list) else list(column))
+        self._begins.append(first)
 
-    def _names_of_seeds(self) -> list[str]:
-        """Where in the yard they will stand: names that no step by itself gives (Execution.park)."""
-        first = len(self._execution.parked)
-        return [f"s{number}" for number in range(first, first + self._count)]
+    def _value(self, kind: str, name: str, row: int) -> Any:
+        columns, first = self._columns[kind]
+        return columns[name][first + row]
+
+    def _values(self, kind: str, name: str, row: int, end: int) -> Sequence[Any]:
+        columns, first = self._columns[kind]
+        return columns[name][first + row : first + end]
 
     def carry_out(self) -> None:
-        mounts = [
-            columns["handle" if kind == "r" else "mount"] for kind, columns in self._columns.items() if kind not in "ne"
+        parts = [
+            (columns[name], first) for kind, (columns, first) in self._columns.items() for name in _ALIKE.get(kind, ())
         ]
-        parts = [columns[name] for kind, columns in self._columns.items() for name in _ALIKE.get(kind, ())]
-        parts += [[bool(text) for text in column] for column in self._doubtful if "" in column]
-        parts = [part for part in parts if part.count(part[0]) < len(part)]
-        at, of_one_mount = 0, all(column == mounts[0] for column in mounts[1:])
-        for _, alike in groupby(zip(*parts, strict=True) if parts else [()] * self._count):
-            first, at = at, at + len(list(alike))
-            suits = of_one_mount and at - first >= LEAST and all(column[first] for column in self._doubtful)
-            row = self._make(first, at) if suits else first
-            self._all.one_by_one(self._step(row), self._step(at))
+        row, of_one_mount, ends = 0, self._is_of_one_mount(), [0] * len(parts)
+        while row < self._count:
+            ends = [
+                equal_until(part, first + row) - first if end <= row else end
+                for (part, first), end in zip(parts, ends, strict=True)
+            ]
+            end = min(self._count, *ends)
+            made = self._make(row, end) if of_one_mount and end - row >= LEAST else row
+            self._all.one_by_one(self._step(made), self._step(end))
+            row = end
+
+    def _is_of_one_mount(self) -> bool:
+        """Whether the steps of a row are about the same mount."""
+        mounts = [
+            (columns["handle" if kind == "r" else "mount"], first)
+            for kind, (columns, first) in self._columns.items()
+            if kind not in "ne"
+        ]
+        if len({first for _, first in mounts}) > 1:
+            mounts = [(column[first : first + self._count], 0) for column, first in mounts]
+        return all(column == mounts[0][0] for column, _ in mounts[1:])
 
     def _step(self, row: int) -> int:
         return self._run.begin + row * self._width
@@ -152,21 +164,21 @@ class _RowsOfRun:
                 calls = None
             if calls is None:
                 break
-            texts = [""] * (len(self._texts) * (last - row))
-            for place, column in enumerate(self._texts):
-                texts[place :: len(self._texts)] = column[row:last]
             each = [numbers[seed] for seed in seeds]
-            stopped = calls[0].run(calls[1], texts, each, last - row, self._all.counter)
+            begins = [first + row for first in self._begins]
+            stopped = calls[0].run(calls[1], tuple(self._texts), begins, each, last - row, self._all.counter)
             made = last if stopped is None else row + stopped.row
             self._take_down(row, made)
             row = made
-            if stopped is not None:
+            if stopped is not None and stopped.step >= 0:
                 step = self._step(row)
                 if stopped.fd >= 0:
-                    self._execution.fds[self._columns["a"]["mount"][row]] = stopped.fd
+                    self._execution.fds[self._value("a", "mount", row)] = stopped.fd
                     self._execution.of_directory = stopped.fd if "h" in self._columns else -1
                 self._all.one_by_one(step + stopped.step, step + self._width)
                 row, refusals = row + 1, refusals + 1
+            else:
+                refusals = 0
             self._all.done(self._step(row))
         return row
 
@@ -175,7 +187,7 @@ class _RowsOfRun:
         last = min(row + _MOST // self._width, end)
         if "j" not in self._columns:
             return last, ()
-        seeds = self._columns["j"]["seed"][row:last]
+        seeds = self._values("j", "seed", row, last)
         if len(set(seeds)) > _SEEDS:
             last, known = row, set[str]()
             for seed in seeds:
@@ -188,18 +200,17 @@ class _RowsOfRun:
     def _take_down(self, row: int, end: int) -> None:
         """What steps by themselves remember of what they have made."""
         if "m" in self._columns:
-            names, fstypes = (self._columns["m"][name][row:end] for name in ("filesystem", "fstype"))
+            names, fstypes = (self._values("m", name, row, end) for name in ("filesystem", "fstype"))
             self._execution.in_memory.update(
                 name for name, fstype in zip(names, fstypes, strict=True) if of(fstype).takes_files
             )
         elif "e" in self._columns:
-            self._execution.parked.update(
-                zip(self._columns["e"]["seed"][row:end], self._texts[1][row:end], strict=True)
-            )
+            places = self._texts[self._text["e"] + 1][row:end]
+            self._execution.parked.update(zip(self._values("e", "seed", row, end), places, strict=True))
 
     def _calls(self, row: int) -> Calls | None:
         """What makes rows like this one; None if their steps are to be carried out by themselves."""
-        one = {kind: {name: self._columns[kind][name][row] for name in _ALIKE.get(kind, ())} for kind in self._columns}
+        one = {kind: {name: self._value(kind, name, row) for name in _ALIKE.get(kind, ())} for kind in self._columns}
         execution = self._execution
         if "n" in one:
             within, *rest = one["n"].values()
@@ -216,16 +227,16 @@ class _RowsOfRun:
             return None
         source, below = -1, execution.fds[attach["parent"]]
         if "h" in one:
-            above, *rest = one["h"].values()
-            if rest != [False, "private", ""] or attach["careful"] != attach["tree"]:
+            if list(one["h"].values()) != [False, "private", ""] or attach["careful"] != attach["tree"]:
                 return None
-            source = execution.sources.held(execution.host, above[1:])
+            source = execution.sources.held(execution.host, self._above("h", row)[1:])
             if attach["careful"]:
-                below = execution.targets.held(below, attach["above"])
+                below = execution.targets.held(below, self._above("a", row))
         elif attach["careful"]:
             return None
         elif "m" in one:
-            if not self._columns["m"]["mount"][row] or not takes_plain_calls(*one["m"].values()):
+            fstype, options, device = one["m"].values()
+            if device or not self._value("m", "mount", row) or not takes_plain_calls(fstype, options):
                 return None
         else:
             bench, *rest = one["c"].values()
@@ -234,11 +245,15 @@ class _RowsOfRun:
             source = execution.descriptor(bench)
         return self._program(one), (source, below)
 
+    def _above(self, kind: str, row: int) -> str:
+        path: str = self._value(kind, "path", row)
+        return path.rpartition("/")[0]
+
     def _program(self, one: dict[str, dict[str, Any]]) -> CallProgram:
         """What is made of each row, of its texts and of the descriptors that _calls() gives."""
         careful = "a" in one and one["a"]["careful"]
         bits = {name: one["s"][name] for name in ("set", "clear")} if "s" in one else {}
-        new: tuple[Any, ...] = tuple(one["m"].values()) if "m" in one else ()
+        new: tuple[Any, ...] = tuple(one["m"].values())[:2] if "m" in one else ()
         shape = (self._run.kinds, careful, *bits.values(), *new)
         known = self._all.programs.get(shape)
         if known is not None:
@@ -247,25 +262,26 @@ class _RowsOfRun:
         fd, source, below = given(0), given(0), given(1)
         for kind in self._run.kinds:
             program.step(foreign=kind in "hm" or (kind == "a" and careful))
+            place = self._text.get(kind, -1)
             if kind == "n":
-                program.make_directory(source, TEXT)
+                program.make_directory(source, text_in(place))
             elif kind == "e":
-                fd = program.clone(source, TEXT)
+                fd = program.clone(source, text_in(place))
                 program.check_directory(fd)
                 program.set_attributes(fd, propagation=abi.MS_SHARED)
-                program.make_directory(below, TEXT)
-                program.attach(fd, below, TEXT)
+                program.make_directory(below, text_in(place + 1))
+                program.attach(fd, below, text_in(place + 1))
                 program.close(fd)
             elif kind == "m":
-                fd = program.new_filesystem(new[0], TEXT, new[1])
+                fd = program.new_filesystem(new[0], text_in(place), new[1])
             elif kind == "h":
-                fd = program.clone_entry(source, TEXT)
+                fd = program.clone_entry(source, name_in(place))
             elif kind == "c":
-                fd = program.clone(source, TEXT)
+                fd = program.clone(source, text_in(place))
             elif kind == "s":
                 program.set_attributes(fd, **bits)
             elif kind == "a":
-                program.attach(fd, below, TEXT)
+                program.attach(fd, below, name_in(place) if careful else text_in(place))
             elif kind == "j":
                 program.join(EACH, fd)
             else:

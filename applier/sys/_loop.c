@@ -19,8 +19,8 @@ enum { ARGUMENTS = 6, CALLS = 32 };
 enum { IS_DIRECTORY = -1 }; /* in place of a number: fstat(2) of the first argument says that it is one */
 
 /* What an argument is: a number, the place of one in `numbers`, of an earlier call's result, or of bytes in `data`; or what
- * is the row's own: the next of the texts, or its number in `each`. */
-enum { NUMBER, GIVEN, RESULT, DATA, TEXT, EACH };
+ * is the row's own: its text in one of the columns, the last name of that as a path, or its number in `each`. */
+enum { NUMBER, GIVEN, RESULT, DATA, TEXT, NAME, EACH };
 
 struct argument { int64_t kind, value; };
 
@@ -34,19 +34,39 @@ struct program {
 	int64_t given;
 	const char *data;
 	int64_t size;
+	PyObject *columns; /* a tuple of lists of str */
+	const int64_t *begins; /* where in each of these the first row's text is */
+	int64_t width;
+	const int64_t *each;
 };
 
-static int is_sound(const struct program *program)
+static int is_sound(const struct program *program, int64_t rows)
 {
+	for (int64_t at = 0; at < program->width; at++) {
+		PyObject *column = PyTuple_GetItem(program->columns, at);
+
+		if (!PyList_Check(column) || program->begins[at] < 0 || program->begins[at] + rows > PyList_Size(column))
+			return 0;
+	}
 	for (int64_t at = 0; at < program->count; at++)
 		for (int place = 0; place < ARGUMENTS; place++) {
 			const struct argument *one = &program->calls[at].arguments[place];
-			int64_t end = one->kind == GIVEN ? program->given : one->kind == RESULT ? at : one->kind == DATA ? program->size : -1;
+			int64_t end = one->kind == GIVEN ? program->given : one->kind == RESULT ? at : one->kind == DATA ? program->size
+				: one->kind == TEXT || one->kind == NAME ? program->width : -1;
 
 			if (one->kind < NUMBER || one->kind > EACH || (end >= 0 && (one->value < 0 || one->value >= end)))
 				return 0;
 		}
 	return program->count > 0 && program->count <= CALLS;
+}
+
+static int takes_each(const struct program *program)
+{
+	for (int64_t at = 0; at < program->count; at++)
+		for (int place = 0; place < ARGUMENTS; place++)
+			if (program->calls[at].arguments[place].kind == EACH)
+				return 1;
+	return 0;
 }
 
 static long make(const struct call *call, const long *words)
@@ -61,9 +81,45 @@ static long make(const struct call *call, const long *words)
 	return S_ISDIR(found.st_mode) ? 0 : -1;
 }
 
-/* Makes the calls of one row; the number of the one that is refused, or -1. Each text ends in a zero byte, the last too. */
-static int64_t make_row(const struct program *program, const char **text, const char *end, int64_t each, uint64_t *counter,
-	long *results)
+/* A row's text. Lists of ten thousand are only looked at: to count references would copy all memory after a fork(2). */
+static const char *text_of(const struct program *program, int64_t column, int64_t row)
+{
+	PyObject *text = PyList_GetItem(PyTuple_GetItem(program->columns, column), program->begins[column] + row);
+	Py_ssize_t size;
+	const char *bytes = text ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
+
+	if (bytes && strlen(bytes) == (size_t)size)
+		return bytes;
+	PyErr_Clear();
+	return NULL;
+}
+
+static const char *name_in(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* Whether each path of a row is in the directory in which that of the first row is. */
+static int is_beside_first(const struct program *program, int64_t row)
+{
+	for (int64_t at = 0; at < program->count; at++)
+		for (int place = 0; place < ARGUMENTS; place++) {
+			const struct argument *one = &program->calls[at].arguments[place];
+
+			if (one->kind != NAME)
+				continue;
+			const char *path = text_of(program, one->value, row), *first = text_of(program, one->value, 0);
+
+			if (!path || !first || name_in(path) - path != name_in(first) - first || memcmp(path, first, name_in(path) - path))
+				return 0;
+		}
+	return 1;
+}
+
+/* Makes the calls of one row; the number of the one that is refused, or -1. */
+static int64_t make_row(const struct program *program, int64_t row, uint64_t *counter, long *results)
 {
 	for (int64_t at = 0; at < program->count; at++)
 		results[at] = -1;
@@ -71,25 +127,29 @@ static int64_t make_row(const struct program *program, const char **text, const 
 		const struct call *call = &program->calls[at];
 		long words[ARGUMENTS];
 
+		if (call->foreign && counter)
+			++*counter;
 		for (int place = 0; place < ARGUMENTS; place++) {
 			const struct argument *one = &call->arguments[place];
+			const char *text = "";
 
 			switch (one->kind) {
 			case GIVEN: words[place] = program->numbers[one->value]; break;
 			case RESULT: words[place] = results[one->value]; break;
 			case DATA: words[place] = (long)(program->data + one->value); break;
-			case EACH: words[place] = each; break;
+			case EACH: words[place] = program->each[row]; break;
 			case TEXT:
-				if (*text >= end)
+			case NAME:
+				text = text_of(program, one->value, row);
+				if (text && one->kind == NAME)
+					text = name_in(text);
+				if (!text || (one->kind == NAME && !*text))
 					return errno = EINVAL, at;
-				words[place] = (long)*text;
-				*text += strlen(*text) + 1;
+				words[place] = (long)text;
 				break;
 			default: words[place] = one->value;
 			}
 		}
-		if (call->foreign && counter)
-			++*counter;
 		long result = make(call, words);
 		if (call->number == SYS_close) { /* it is closed whatever the kernel answers */
 			if (call->arguments[0].kind == RESULT)
@@ -103,32 +163,34 @@ static int64_t make_row(const struct program *program, const char **text, const 
 	return -1;
 }
 
-PyDoc_STRVAR(run_doc, "run(calls, numbers, data, texts, each, rows, counter) -> (rows done, call or -1, errno, results)\n\n"
-	"Make the calls for each row. `results` are the descriptors that the row which has failed has open, or -1.");
+PyDoc_STRVAR(run_doc, "run(calls, numbers, data, columns, begins, each, rows, counter) -> (rows done, call or -1, errno, results)\n\n"
+	"Make the calls for each row, up to the first whose names are in another directory. `results` are the descriptors that\n"
+	"the row which has failed has open, or -1.");
 
 static PyObject *run(PyObject *self, PyObject *args)
 {
-	Py_buffer calls, numbers, data, texts, each, counter;
-	PyObject *counted, *results = NULL, *found = NULL;
+	Py_buffer calls, numbers, data, begins, each, counter;
+	PyObject *columns, *counted, *results = NULL, *found = NULL;
 	Py_ssize_t rows, row;
 	int64_t failed = -1;
 	long open[CALLS];
 	int number = 0;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "y*y*y*y*y*nO", &calls, &numbers, &data, &texts, &each, &rows, &counted))
+	if (!PyArg_ParseTuple(args, "y*y*y*O!y*y*nO", &calls, &numbers, &data, &PyTuple_Type, &columns, &begins, &each, &rows, &counted))
 		return NULL;
-	struct program program = { calls.buf, calls.len / (Py_ssize_t)sizeof(struct call), numbers.buf, numbers.len / 8, data.buf, data.len };
+	struct program program = { calls.buf, calls.len / (Py_ssize_t)sizeof(struct call), numbers.buf, numbers.len / 8, data.buf, data.len,
+		columns, begins.buf, begins.len / 8, each.len ? each.buf : NULL };
 	counter.buf = NULL;
 	if (counted != Py_None && PyObject_GetBuffer(counted, &counter, PyBUF_WRITABLE) < 0)
 		goto release;
-	if (!is_sound(&program) || (counter.buf && counter.len < 8) || (each.len && each.len < 8 * rows)) {
+	if (program.width != PyTuple_Size(columns) || !is_sound(&program, rows) || (counter.buf && counter.len < 8)
+		|| each.len < (takes_each(&program) ? 8 * rows : 0)) {
 		PyErr_SetString(PyExc_ValueError, "not a program of calls");
 		goto release_counter;
 	}
-	const char *text = texts.buf, *end = text + texts.len;
-	for (row = 0; row < rows; row++)
-		if ((failed = make_row(&program, &text, end, each.len ? ((int64_t *)each.buf)[row] : -1, counter.buf, open)) >= 0) {
+	for (row = 0; row < rows && (row == 0 || is_beside_first(&program, row)); row++)
+		if ((failed = make_row(&program, row, counter.buf, open)) >= 0) {
 			number = errno;
 			break;
 		}
@@ -142,7 +204,7 @@ release_counter:
 		PyBuffer_Release(&counter);
 release:
 	PyBuffer_Release(&each);
-	PyBuffer_Release(&texts);
+	PyBuffer_Release(&begins);
 	PyBuffer_Release(&data);
 	PyBuffer_Release(&numbers);
 	PyBuffer_Release(&calls);

@@ -1,7 +1,8 @@
 """The same few verbs for each of many rows, as system calls that _loop.c makes without Python between them.
 
 Optional: LinuxKernel.makes_rows() says whether it can be had. A verb makes the calls that LinuxKernel's of its name
-makes. What it gives back stands for the row's own descriptor; TEXT is the next text of the row, and EACH its number.
+makes. What it gives back stands for the row's own descriptor; text_in() and name_in() are its text in a column, EACH is
+its number.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     Word: TypeAlias = tuple[int, int]
 
 _CALL = struct.Struct("=15q")  # struct call of _loop.c
-_NUMBER, _GIVEN, _RESULT, _DATA, _TEXT, _EACH = range(6)  # what its arguments are
+_NUMBER, _GIVEN, _RESULT, _DATA, _TEXT, _NAME, _EACH = range(7)  # what its arguments are
 _NOTHING: Word = (_NUMBER, 0)
-TEXT: Word = (_TEXT, 0)
 EACH: Word = (_EACH, 0)
 
 
@@ -35,14 +35,24 @@ def given(place: int) -> Word:
     return (_GIVEN, place)
 
 
+def text_in(column: int) -> Word:
+    """The row's text in this column."""
+    return (_TEXT, column)
+
+
+def name_in(column: int) -> Word:
+    """The last name of the path in this column; the directory above it is that of the rows before."""
+    return (_NAME, column)
+
+
 class StoppedRow(NamedTuple):
     """Which row was not carried out, and from which of its steps on; the descriptor that those before it have made, or
-    -1. What the step itself had opened is closed.
+    -1. What the step itself had opened is closed. Step -1 if the row's names are in another directory.
     """
 
     row: int
-    step: int
-    fd: int
+    step: int = -1
+    fd: int = -1
 
 
 class CallProgram:
@@ -105,23 +115,26 @@ class CallProgram:
         self._call(syscalls.loop.CLOSE, fd)
 
     def run(
-        self, numbers: tuple[int, ...], texts: list[str], each: list[int], rows: int, counter: memoryview | None
+        self,
+        numbers: tuple[int, ...],
+        columns: tuple[list[str], ...],
+        begins: Sequence[int],
+        each: list[int],
+        rows: int,
+        counter: memoryview | None,
     ) -> StoppedRow | None:
-        """Make the calls for each of `rows`, whose `texts` come one after the other, each with its number if it takes
-        one; None if all were made.
+        """Make the calls for each of `rows`, whose texts are in the `columns` from `begins` on, each with its number if
+        it takes one; None if all were made.
 
         Where one is refused it is left to the caller to make that step by itself, and to hear why. `counter` counts the
         foreign steps that have begun.
         """
-        data = "\0".join((*texts, "")).encode(ENCODING, ERRORS)
-        if data.count(b"\0") != len(texts):
-            return StoppedRow(0, 0, -1)  # a text of several, in which no call is refused for what it says
         calls = b"".join(self._calls)
         row, call, _, results = syscalls.loop.run(
-            calls, _packed(numbers), self._data, data, _packed(each), rows, counter
+            calls, _packed(numbers), self._data, columns, _packed(begins), _packed(each), rows, counter
         )
         if call < 0:
-            return None
+            return StoppedRow(row) if row < rows else None
         step, fd = self._steps[call], -1
         for made, one in zip(self._steps, results, strict=True):
             if one >= 0 and made == step:

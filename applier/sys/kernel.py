@@ -507,7 +507,7 @@ class LinuxKernel:
 
     def makes_rows(self) -> bool:
         """Whether calls that many rows of steps take may be made by a CallProgram instead."""
-        return bool(syscalls.loop) and not syscalls.told
+        return bool(syscalls.loop) and not syscalls.told and ENCODING == "utf-8"  # as the texts are handed over
 
 
 _OUT_OF_REACH = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EINVAL)

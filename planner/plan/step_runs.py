@@ -62,16 +62,27 @@ def runs_of(steps: Steps, kinds: Set[str]) -> Iterator[StepRun]:
 
 def columns_of_run(steps: Steps, run: StepRun) -> dict[str, Columns]:
     """For each letter of the run's kinds the columns of its steps: of what they do, not of where they come from."""
+    rows = (run.end - run.begin) // len(run.kinds)
+    return {
+        kind: {
+            name: column if len(column) == rows else column[first : first + rows]
+            for name, column in columns.items()
+            if name not in ("origin", "kind")
+        }
+        for kind, (columns, first) in whole_columns(steps, run).items()
+    }
+
+
+def whole_columns(steps: Steps, run: StepRun) -> dict[str, tuple[Columns, int]]:
+    """For each letter of the run's kinds columns in which its steps are, and from where on."""
     width = len(run.kinds)
-    rows = (run.end - run.begin) // width
     found = {}
     for at, kind in enumerate(run.kinds, run.begin):
         if isinstance(steps, StepColumns):
             letter = steps.order[at]
-            first, columns = steps.before(letter, run.begin), steps.alike[letter].named()
+            found[kind] = steps.alike[letter].named(), steps.before(letter, run.begin)
         else:
-            first, columns = 0, columns_of(steps[at : run.end : width], type(steps[at]))
-        found[kind] = {name: columns[name][first : first + rows] for name in columns if name not in ("origin", "kind")}
+            found[kind] = columns_of(steps[at : run.end : width], type(steps[at])), 0
     return found
 
 

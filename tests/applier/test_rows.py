@@ -13,7 +13,8 @@ import pytest
 from mountplan import api
 from mountplan.applier.build.execute import StepFailed, execute
 from mountplan.applier.sys import syscalls
-from mountplan.applier.sys.call_program import TEXT, CallProgram, StoppedRow, given
+from mountplan.applier.sys.call_program import EACH, CallProgram, StoppedRow, given, name_in, text_in
+from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.kernel import LinuxKernel
 from mountplan.applier.sys.report import Reporter
 from mountplan.planner.errors import StepRefused
@@ -126,7 +127,7 @@ def test_most_steps_are_made_in_rows(name: str, in_host: InHost, monkeypatch: py
 
         def counted(self: CallProgram, *arguments: object) -> StoppedRow | None:
             stopped = run(self, *arguments)  # type: ignore[arg-type]
-            rows = arguments[3] if stopped is None else stopped.row
+            rows = arguments[4] if stopped is None else stopped.row
             assert isinstance(rows, int)
             made[0] += rows * (1 + max(self._steps))
             return stopped
@@ -229,27 +230,48 @@ def test_any_call_of_a_row_may_be_refused_or_be_the_last(name: str, in_host: InH
     assert {0, 3} & set(found) and len(found) >= 30
 
 
-def test_a_text_with_a_zero_byte_is_not_taken_for_two() -> None:
+@pytest.mark.parametrize("text", ["a\0b", "\udc80"])
+def test_a_text_with_a_zero_byte_or_of_no_characters_is_left_to_a_step_by_itself(text: str) -> None:
     program = CallProgram()
     program.step()
-    program.make_directory(given(0), TEXT)
-    assert StoppedRow(0, 0, -1) == program.run((-1,), ["a\0b"], [], 1, None)
+    program.make_directory(given(0), text_in(0))
+    assert StoppedRow(0, 0, -1) == program.run((-1,), ([text],), [0], [], 1, None)
+
+
+def test_rows_go_on_until_a_name_is_in_another_directory(tmp_path: Path) -> None:
+    program = CallProgram()
+    program.step()
+    program.make_directory(given(0), name_in(0))
+    paths = ["/x/y", "a/b", "a/c", "a/d/e", "a/f"]
+    with closing_fd(os.open(tmp_path, os.O_PATH)) as fd:
+        assert StoppedRow(2) == program.run((fd,), (paths,), [1], [], 4, None)
+        assert program.run((fd,), (paths,), [3], [], 1, None) is None
+        assert StoppedRow(1, 0, -1) == program.run((fd,), (["a/g", "a/"],), [0], [], 2, None)  # no name at all
+    assert {"b", "c", "e", "g"} == set(os.listdir(tmp_path))
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "arguments",  # the calls (None: of the program below), numbers, columns, begins, each, rows, counter
     [
-        (b"", b"", b"", b"", b"", 1, None),
-        (b"\1" * 120, b"", b"", b"", b"", 1, None),
-        (CallProgram, b"", b"", b"x\0", b"", 1, None),
-        (CallProgram, bytes(8), b"", b"x\0", bytes(8), 2, None),
-        (CallProgram, bytes(8), b"", b"x\0", b"", 1, bytearray(4)),
+        (b"", b"", (), b"", b"", 1, None),
+        (b"\1" * 120, b"", (), b"", b"", 1, None),
+        (None, b"", (["x"],), bytes(8), bytes(8), 1, None),
+        (None, bytes(8), (), b"", bytes(8), 1, None),
+        (None, bytes(8), (["x"],), b"", bytes(8), 1, None),
+        (None, bytes(8), (("x",),), bytes(8), bytes(8), 1, None),
+        (None, bytes(8), (["x"],), b"\1" + bytes(7), bytes(8), 1, None),
+        (None, bytes(8), (["x"],), b"\xff" * 8, bytes(8), 1, None),
+        (None, bytes(8), (["x"],), bytes(8), bytes(16), 2, None),
+        (None, bytes(8), (["x", "y"],), bytes(8), bytes(8), 2, None),
+        (None, bytes(8), (["x"],), bytes(8), b"", 1, None),
+        (None, bytes(8), (["x"],), bytes(8), bytes(8), 1, bytearray(4)),
     ],
 )
 def test_what_is_no_program_is_refused(arguments: tuple[object, ...]) -> None:
     program = CallProgram()
     program.step()
-    program.make_directory(given(0), TEXT)
-    words = [b"".join(program._calls) if one is CallProgram else one for one in arguments]
+    program.make_directory(given(0), text_in(0))
+    program.join(EACH, given(0))
+    calls = b"".join(program._calls) if arguments[0] is None else arguments[0]
     with pytest.raises(ValueError, match="not a program"):
-        syscalls.loop.run(*words)
+        syscalls.loop.run(calls, *arguments[1:2], b"", *arguments[2:])
