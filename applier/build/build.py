@@ -28,8 +28,9 @@ from mountplan.planner.errors import Aftermath, CommandNotStarted, NamespaceRefu
 from mountplan.planner.names import IdMapping
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.record import NamedTuple
+from mountplan.planner.tables.columns import columns_of
 from mountplan.planner.tables.mountinfo import parse_mountinfo
-from mountplan.planner.tables.table import MountTable
+from mountplan.planner.tables.table import MountRow, MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from mountplan.applier.build.standby import Standby
     from mountplan.applier.sys.userns import Rootless
 
+_COUNTER = 8  # bytes
+_MANY, _LINE = 256, 256  # mounts whose tables are handed over in memory, and bytes of a line there, on average
 _PATIENCE = 2.0  # seconds for a killed process to be gone
 
 
@@ -150,10 +153,11 @@ class Built:
         with open(f"/proc/{self.pid}/mountinfo", "rb") as file:
             return file.read()
 
-    def read_table(self, text: bytes) -> MountTable:
+    def read_table(self, text: bytes | memoryview) -> MountTable:
         """A mount table, the ids in its options (tmpfs, devpts) as they are inside; the kernel tells the machine's."""
-        table = parse_mountinfo(text)
-        if b"id=" not in text or not self._is_in_user_namespace():
+        table = parse_mountinfo(text, syscalls.words_of(text))
+        has_ids = any("id=" in one for one in set(columns_of(table.rows, MountRow)["options"]))
+        if not has_ids or not self._is_in_user_namespace():
             return table
         from mountplan.planner.tables.options import with_ids_inside
 
@@ -284,7 +288,8 @@ def build(
 
     if wrong := numbered_otherwise():
         raise NamespaceRefused("cannot build", *wrong)
-    counter = memoryview(mmap(-1, 8)).cast("Q")  # shared with the child
+    shared = memoryview(mmap(-1, _COUNTER + _room_for(plan)))  # with the child
+    counter, room = shared[:_COUNTER].cast("Q"), shared[_COUNTER:]
     watch = -1
     if to_keep and "pid" in kinds:
         from mountplan.applier.process.record_watch import new_watch
@@ -297,9 +302,10 @@ def build(
         built.pidfd = begun.pidfd
         built._ignored_children = _heed_children()
     else:
-        built = _fork(plan, kinds, rootless, counter, watch)
+        built = _fork(plan, kinds, rootless, (counter, room), watch)
     try:
-        _listen(plan, built, reporter or Reporter(), rootless, None if timeout is None else monotonic() + timeout)
+        deadline = None if timeout is None else monotonic() + timeout
+        _listen(plan, built, reporter or Reporter(), rootless, deadline, room)
         if built.pidfd < 0:
             built.pidfd = os.pidfd_open(built.child)
     except BaseException as error:
@@ -321,6 +327,12 @@ def build(
         if begun is not None and standby is not None:
             standby.end()
     return built
+
+
+def _room_for(plan: Plan) -> int:
+    """How many bytes of mountinfo a large tree may come to; a small one goes through the pipe."""
+    mounts = sum([len(one.mounts) for one in plan.expected.namespaces])
+    return _LINE * mounts if mounts >= _MANY else 0
 
 
 def _look_after(error: StepRefused, plan: Plan, built: Built) -> None:
@@ -345,9 +357,9 @@ def try_out(plan: Plan, rootless: Rootless = "auto") -> None:
     kinds = plan.run.unshare
     if rootless != "always" and "user" not in kinds and not is_nested() and (rootless == "never" or has_sys_admin()):
         return  # it would not be built in one
-    built = _fork(plan, kinds, rootless, None, only_try=True)
+    built = _fork(plan, kinds, rootless, (), only_try=True)
     try:
-        _listen(plan, built, Reporter(), rootless, monotonic() + TIMEOUT)
+        _listen(plan, built, Reporter(), rootless, monotonic() + TIMEOUT, memoryview(b""))
     except OSError as error:
         raise refused("cannot try it out", error) from None
     except TimedOut:
@@ -360,12 +372,12 @@ def _fork(
     plan: Plan,
     kinds: tuple[str, ...],
     rootless: Rootless,
-    counter: memoryview | None,
+    shared: tuple[memoryview, ...],
     watch: int = -1,
     *,
     only_try: bool = False,
 ) -> Built:
-    """`watch` becomes the Built's, and the child shares it."""
+    """`shared` is the memory that a Sender shares with us; `watch` becomes the Built's, and the child shares it."""
     load_what_is_needed(plan.steps)
     pipes: list[int] = []
     ignored_children = _heed_children()
@@ -383,7 +395,7 @@ def _fork(
     if child == 0:
         ignored = frozenset((signal.SIGCHLD,) if ignored_children else ())
         hold(
-            plan, kinds, rootless, parent, Sender(say, counter), leash_end, (answer, leash), ignored,
+            plan, kinds, rootless, parent, Sender(say, *shared), leash_end, (answer, leash), ignored,
             only_try=only_try, of_main_thread=of_main_thread,
         )  # fmt: skip
     built = Built(child, leash, answer, kinds)
@@ -402,7 +414,9 @@ def _heed_children() -> bool:
     return True
 
 
-def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, deadline: float | None) -> None:
+def _listen(
+    plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, deadline: float | None, room: memoryview
+) -> None:
     reporter.begin(len(plan.steps))
     namespaces: list[Held] = []
     unmapped: NamespaceRefused | None = None
@@ -411,9 +425,11 @@ def _listen(plan: Plan, built: Built, reporter: Reporter, rootless: Rootless, de
         if kind == channel.PROGRESS:
             reporter.step(int(payload))
         elif kind == channel.HOST:
-            built.host = parse_mountinfo(payload)
+            built.host = parse_mountinfo(payload, syscalls.words_of(payload))
         elif kind == channel.FINISHED:
-            name, fd, root, text = payload.split(b"\0", 3)
+            name, fd, root, laid, rest = payload.split(b"\0", 4)
+            there, room = room[: int(laid)], room[int(laid) :]
+            text = bytes(there) + rest if rest else there
             namespaces.append(Held(name.decode(), int(fd), int(root), built.read_table(text)))
         elif kind == channel.DONE:
             built.namespaces = tuple(namespaces)

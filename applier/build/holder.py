@@ -211,8 +211,10 @@ def carry_out(
 def tell(finished: Finished, sender: Sender) -> None:
     """Tell the parent what stands: its tables are read only now, when all of it does."""
     for one in finished.namespaces:
-        with open(one.mountinfo, "rb") as file:
-            sender.send(channel.FINISHED, b"%s\0%d\0%d\0%s" % (one.name.encode(), one.fd, one.root, file.read()))
+        with open(one.mountinfo, "rb", buffering=0) as file:
+            laid = sender.lay(file)
+            words = (one.name.encode(), one.fd, one.root, laid, file.read())
+        sender.send(channel.FINISHED, b"%s\0%d\0%d\0%d\0%s" % words)
     sender.send(channel.DONE, marshal.dumps(finished.present))
 
 

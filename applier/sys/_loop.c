@@ -1,8 +1,11 @@
 /*
- * The same few system calls for each of many rows, without Python between them: applier/sys/call_program.py says which.
+ * What is done for each of many mounts, without Python between them.
  *
- * Optional: what is built without it makes the calls one by one. Which call is made, with which arguments, is said in
- * Python; here they are only made, and the first that is refused ends it.
+ * run(): the same few system calls for each of many rows: applier/sys/call_program.py says which, and with which
+ * arguments; here they are only made, and the first that is refused ends it. words(): the lines of mountinfo, parted
+ * into words: planner/tables/mountinfo.py says what they mean.
+ *
+ * Optional: what is built without it makes the calls one by one, and parts the lines itself.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000 /* one build does for all versions from 3.11 on */
@@ -211,7 +214,139 @@ release:
 	return found;
 }
 
-static PyMethodDef methods[] = { { "run", run, METH_VARARGS, run_doc }, { NULL, NULL, 0, NULL } };
+enum { LEAST_WORDS = 6, MOST_WORDS = 12, DIGITS = 18 };
+
+struct word { const char *begin; Py_ssize_t size; };
+
+/* The words of a line before " - ", and what comes after that as one more. How many those before it are; 0 if it is odd. */
+static int words_of(const char *line, const char *end, struct word *words)
+{
+	for (int count = 0; count < MOST_WORDS; count++) {
+		const char *space = memchr(line, ' ', end - line);
+
+		if (!space || space == line)
+			return 0;
+		if (space - line == 1 && *line == '-') {
+			words[count] = (struct word){ space + 1, end - space - 1 };
+			return count >= LEAST_WORDS ? count : 0;
+		}
+		words[count] = (struct word){ line, space - line };
+		line = space + 1;
+	}
+	return 0;
+}
+
+static int is_same(struct word one, struct word other)
+{
+	return one.size == other.size && !memcmp(one.begin, other.begin, one.size);
+}
+
+/* Adds the row's word to a column, which is a list only from the first word on that is another than those before. */
+static int add_word(PyObject **column, struct word word, struct word before, Py_ssize_t row)
+{
+	PyObject *text;
+	int failed;
+
+	if (row && is_same(word, before)) {
+		if (!PyList_Check(*column))
+			return 0;
+		text = PyList_GetItem(*column, row - 1);
+		return PyList_Append(*column, text);
+	}
+	if (!(text = PyUnicode_DecodeUTF8(word.begin, word.size, "surrogateescape")))
+		return -1;
+	if (!row)
+		return *column = text, 0;
+	if (!PyList_Check(*column)) {
+		PyObject *list = PyList_New(row);
+
+		for (Py_ssize_t at = 0; list && at < row; at++) {
+			Py_INCREF(*column);
+			PyList_SetItem(list, at, *column);
+		}
+		if (list) {
+			Py_DECREF(*column);
+			*column = list;
+		}
+	}
+	failed = PyList_Check(*column) ? PyList_Append(*column, text) : -1;
+	Py_DECREF(text);
+	return failed;
+}
+
+static int add_number(PyObject *list, struct word word)
+{
+	long long value = 0;
+	PyObject *number;
+	int failed;
+
+	for (Py_ssize_t at = 0; at < word.size; at++)
+		value = 10 * value + (word.begin[at] - '0');
+	number = PyLong_FromLongLong(value);
+	failed = number ? PyList_Append(list, number) : -1;
+	Py_XDECREF(number);
+	return failed;
+}
+
+static int is_number(struct word word)
+{
+	for (Py_ssize_t at = 0; at < word.size; at++)
+		if (word.begin[at] < '0' || word.begin[at] > '9')
+			return 0;
+	return word.size <= DIGITS;
+}
+
+PyDoc_STRVAR(words_doc, "words(text, begin) -> (end, rows, whether any has a backslash, columns)\n\n"
+	"Part the lines from `begin` on that have as many words before \" - \" as the first of them. The columns are of these words,\n"
+	"the first of numbers, and the last of what comes after: a list, or if all are the same, that text.");
+
+static PyObject *words(PyObject *self, PyObject *args)
+{
+	struct word before[MOST_WORDS], now[MOST_WORDS];
+	PyObject *columns[MOST_WORDS] = { NULL }, *found = NULL;
+	Py_ssize_t begin, rows = 0;
+	Py_buffer text;
+	int width = 0;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "y*n", &text, &begin))
+		return NULL;
+	const char *start = (const char *)text.buf + (begin < 0 || begin > text.len ? text.len : begin);
+	const char *line = start, *stop = (const char *)text.buf + text.len, *end;
+	while ((end = memchr(line, '\n', stop - line))) {
+		int count = words_of(line, end, now);
+
+		if (!count || (rows && count != width) || !is_number(now[0]))
+			break;
+		if (!rows && !(columns[0] = PyList_New(0)))
+			goto release;
+		width = count;
+		if (add_number(columns[0], now[0]) < 0)
+			goto release;
+		for (int at = 1; at <= width; at++)
+			if (add_word(&columns[at], now[at], before[at], rows) < 0)
+				goto release;
+		memcpy(before, now, sizeof now);
+		rows++;
+		line = end + 1;
+	}
+	PyObject *list = PyList_New(rows ? width + 1 : 0);
+	for (int at = 0; list && rows && at <= width; at++) {
+		PyList_SetItem(list, at, columns[at]);
+		columns[at] = NULL;
+	}
+	if (list)
+		found = Py_BuildValue("(nniN)", line - (const char *)text.buf, rows, memchr(start, '\\', line - start) != NULL, list);
+release:
+	for (int at = 0; at < MOST_WORDS; at++)
+		Py_XDECREF(columns[at]);
+	PyBuffer_Release(&text);
+	return found;
+}
+
+static PyMethodDef methods[] = {
+	{ "run", run, METH_VARARGS, run_doc }, { "words", words, METH_VARARGS, words_doc }, { NULL, NULL, 0, NULL },
+};
 
 static int exec(PyObject *module)
 {

@@ -11,6 +11,10 @@ from time import monotonic
 from mountplan.applier.sys.refusal import KernelRefusal
 from mountplan.applier.sys.report import Reporter
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from io import FileIO
+
 _HEADER = struct.Struct("=cI")  # what a message is, and how long
 
 # What the holder says.
@@ -27,11 +31,22 @@ class TimedOut(Exception):
 
 
 class Sender(Reporter):
-    """The writing end of a pipe; what foreign() is told is counted in memory that both sides share."""
+    """The writing end of a pipe; what foreign() is told is counted in memory that both sides share, and what is laid
+    there need not go through the pipe.
+    """
 
-    def __init__(self, fd: int, counter: memoryview | None = None) -> None:
+    def __init__(self, fd: int, counter: memoryview | None = None, room: memoryview | None = None) -> None:
         self.fd = fd
         self.counter = counter
+        self._room = memoryview(b"") if room is None else room  # that is left
+
+    def lay(self, file: FileIO) -> int:
+        """Read a file into the shared memory as far as there is room, after what is there already: how many bytes."""
+        laid = 0
+        while number := file.readinto(self._room):
+            self._room = self._room[number:]
+            laid += number
+        return laid
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         view = memoryview(packed(kind, payload))

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
+    from mountplan.planner.tables.mountinfo import Words
+
 told = False  # whether each call is shown: tracing.py
-loop: Any = None  # what _loop.c was built as, for call_program.py; False if it was not
+loop: Any = None  # what _loop.c was built as; False if it was not
+_LONG = 1 << 14  # bytes of a table for which that is loaded
 
 
 # What ctypes makes of _ctypes, as far as it is needed here. It makes much more, which took a
@@ -125,6 +128,14 @@ def load_loop() -> None:
             loop = __import__("mountplan.applier.sys._loop", fromlist=("run",))
         except ImportError:
             loop = False
+
+
+def words_of(text: bytes | memoryview) -> Words | None:
+    """What parts the lines of a long table for parse_mountinfo(), if that was built."""
+    if len(text) < _LONG:
+        return None
+    load_loop()
+    return loop.words if loop else None
 
 
 def _errno() -> int:

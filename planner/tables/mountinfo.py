@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from _operator import itemgetter
+from _operator import itemgetter, methodcaller
 from itertools import repeat
 from sys import intern
 
 from mountplan.planner.errors import TableError
 from mountplan.planner.light import regex
-from mountplan.planner.tables.columns import AlikeColumn, equal_until
+from mountplan.planner.tables.columns import AlikeColumn, equal_until, mapped
 from mountplan.planner.tables.table import GrowingTable, MountRow, MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias
 
     from mountplan.planner.tables.columns import Column, Columns
 
+    # Of text from a place on: where the lines end that have as many words before " - " as the first of them, how many
+    # they are, whether there is a backslash in one, and columns of these words, the first of numbers, the last of all
+    # that comes after " - ": each a list, or a text that all have. No lines at all if the first is odd.
+    Words: TypeAlias = Callable[[bytes | memoryview, int], tuple[int, int, bool, list[Any]]]
+
 _MANY = 64  # lines that are worth it
 _BLOCK = 1 << 16  # bytes at once: their words take the room that those of the last had, which is at hand
+_PART = 1 << 10
 _OCTAL = regex(r"\\([0-7]{3})")
 
 
@@ -31,23 +37,63 @@ def unescape(field: str) -> str:
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field)
 
 
-def parse_mountinfo(text: bytes) -> MountTable:
-    """Read one namespace's mount table, keeping the kernel's order.
+def parse_mountinfo(text: bytes | memoryview, words: Words | None = None) -> MountTable:
+    """Read one namespace's mount table, keeping the kernel's order. `words` is what parts lines, if there is anything
+    quicker than this module.
 
     Paths and sources have octal escapes undone and undecodable bytes kept (surrogateescape); options keep the escapes,
     without which a comma in a value would look like its end. `mount_id` may be reused after an
     unmount. Raises TableError with the line number; never returns half a table.
     """
     table, ends, at = GrowingTable(), dict[str, tuple[str, str, str]](), 0
-    while at < len(text):
-        end = text.find(b"\n", at + _BLOCK) + 1 or len(text)
-        _add(table, text[at:end], ends)
+    for begin, end, columns in _in_columns(text, words, ends) if words else ():
+        _add_all(table, text[at:begin], ends)
+        table.add_columns(columns)
         at = end
+    _add_all(table, text[at:], ends)
     return table.table()
 
 
-def _add(table: GrowingTable, text: bytes, ends: dict[str, tuple[str, str, str]]) -> None:
+def _in_columns(
+    text: bytes | memoryview, words: Words, ends: dict[str, tuple[str, str, str]]
+) -> Iterator[tuple[int, int, Columns]]:
+    """Where lines begin and end that need not be read one by one, and what they say."""
+    at = 0
+    while at < len(text):
+        begin = at
+        at, rows, escaped, parted = words(text, begin)
+        if rows < _MANY:
+            at = _line_end(text, at)  # past the line that is not like those before it, or is odd
+            continue
+        parted = [AlikeColumn(column, rows) if column.__class__ is str else column for column in parted]
+        try:
+            columns = _columns(parted[:-1], parted[-1], ends, escaped=escaped)
+        except ValueError:
+            columns = None
+        if columns is not None:
+            yield begin, at, columns
+
+
+def _line_end(text: bytes | memoryview, at: int) -> int:
+    """Where the line ends that goes on at `at`."""
+    while at < len(text):
+        part = bytes(text[at : at + _PART])
+        if b"\n" in part:
+            return at + part.index(b"\n") + 1
+        at += _PART
+    return len(text)
+
+
+def _add_all(table: GrowingTable, text: bytes | memoryview, ends: dict[str, tuple[str, str, str]]) -> None:
     """Put the next lines into a table. `ends` has what lines end with."""
+    at = 0
+    while at < len(text):
+        end = _line_end(text, at + _BLOCK)
+        _add(table, bytes(text[at:end]), ends)
+        at = end
+
+
+def _add(table: GrowingTable, text: bytes, ends: dict[str, tuple[str, str, str]]) -> None:
     first, lines = len(table) + 1, text.decode("utf-8", "surrogateescape").split("\n")
     if lines.pop():
         raise TableError(f"line {first + len(lines)}: the text ends in the middle of a line")
@@ -56,7 +102,7 @@ def _add(table: GrowingTable, text: bytes, ends: dict[str, tuple[str, str, str]]
     while at < len(lines):
         end = equal_until(spaces, at)
         try:
-            columns = _columns(heads[at:end], spaces[at] + 1, tails[at:end], ends) if end - at >= _MANY else None
+            columns = _parted(heads[at:end], spaces[at] + 1, tails[at:end], ends) if end - at >= _MANY else None
         except ValueError:
             columns = None
         if columns is None:
@@ -66,42 +112,52 @@ def _add(table: GrowingTable, text: bytes, ends: dict[str, tuple[str, str, str]]
         at = end
 
 
-def _columns(
+def _parted(
     heads: tuple[str, ...], width: int, tails: tuple[str, ...], ends: dict[str, tuple[str, str, str]]
 ) -> Columns | None:
-    """What lines say that have `width` words each before " - ", and what follows; None, or ValueError, if they are to
-    be read one by one: where the words mean different things, and where a line is odd.
-    """
-    number, text = len(heads), " ".join(heads)
+    """What lines say that have `width` words each before " - ", and what follows."""
+    text = " ".join(heads)
     words = text.split(" ")
-    mount_id, parent_id, device, root, mountpoint, attributes, *optional = (words[at::width] for at in range(width))
+    mount_id, *others = (words[at::width] for at in range(width))
+    return _columns([list(map(int, mount_id)), *others], tails, ends, escaped="\\" in text)
+
+
+def _columns(
+    words: list[Column], tails: Column, ends: dict[str, tuple[str, str, str]], *, escaped: bool
+) -> Columns | None:
+    """What words mean; None, or ValueError, if their lines are to be read one by one: where they mean different things,
+    and where a line is odd.
+    """
+    mount_id, parent_id, device, root, mountpoint, attributes, *optional = words
+    number = len(mount_id)
     none = AlikeColumn(0, number)
     told: Columns = {"shared": none, "master": none, "propagate_from": none, "unbindable": AlikeColumn(False, number)}
     for column in optional:
         name, colon, _ = column[0].partition(":")
         if column.count("unbindable") == number:
             told["unbindable"] = AlikeColumn(True, number)
-        elif name in told and colon and all(map(str.startswith, column, repeat(f"{name}:"))):
-            told[name] = list(map(int, map(itemgetter(slice(len(name) + 1, None)), column)))
+        elif name in told and colon and all(mapped(column, methodcaller("startswith", f"{name}:"))):
+            told[name] = mapped(mapped(column, itemgetter(slice(len(name) + 1, None))), int)
         else:
             return None
-    if "\\" in text:
-        root, mountpoint = list(map(unescape, root)), list(map(unescape, mountpoint))
-    for tail in set(tails).difference(ends):  # so that each of these words is in memory but once
-        fstype, source, options = tail.split(" ", 2)
+    if escaped:
+        root, mountpoint = mapped(root, unescape), mapped(mountpoint, unescape)
+    for tail in {tails.value} if isinstance(tails, AlikeColumn) else set(tails).difference(ends):
+        fstype, source, options = tail.split(" ", 2)  # so that each of these words is in memory but once
         ends[tail] = unescape(fstype), unescape(source), options
+    after = mapped(tails, ends.__getitem__)
     columns = (
-        list(map(int, mount_id)), _once(parent_id, int), _once(device, intern), root, mountpoint,
-        _once(attributes, intern), *told.values(), *zip(*map(ends.__getitem__, tails), strict=True),
+        mount_id, _once(parent_id, int), _once(device, intern), root, mountpoint, _once(attributes, intern),
+        *told.values(), *(mapped(after, itemgetter(place)) for place in range(3)),
     )  # fmt: skip
     return dict(zip(MountRow._fields, columns, strict=True))
 
 
-def _once(words: list[str], function: Callable[[str], Any]) -> Column:
+def _once(words: Column, function: Callable[[str], Any]) -> Column:
     """`function` of each word, of which nearly always all are the same."""
     if words.count(words[0]) == len(words):
-        return AlikeColumn(function(words[0]), len(words))
-    return list(map(function, words))
+        words = AlikeColumn(words[0], len(words))
+    return mapped(words, function)
 
 
 def _rows(lines: list[str], first: int) -> list[MountRow]:
