@@ -236,42 +236,34 @@ static int words_of(const char *line, const char *end, struct word *words)
 	return 0;
 }
 
-static int is_same(struct word one, struct word other)
+/* The words of a column: a list of those before `since`, and from that row on the last one. */
+struct column { PyObject *list, *last; struct word word; Py_ssize_t since; };
+
+/* Puts the last word into the list, so that the column ends before `row`. */
+static int settle(struct column *column, Py_ssize_t row)
 {
-	return one.size == other.size && !memcmp(one.begin, other.begin, one.size);
+	for (; column->since < row; column->since++)
+		if (PyList_Append(column->list, column->last) < 0)
+			return -1;
+	return 0;
 }
 
-/* Adds the row's word to a column, which is a list only from the first word on that is another than those before. */
-static int add_word(PyObject **column, struct word word, struct word before, Py_ssize_t row)
+static int add_word(struct column *column, struct word word, Py_ssize_t row)
 {
-	PyObject *text;
-	int failed;
-
-	if (row && is_same(word, before)) {
-		if (!PyList_Check(*column))
-			return 0;
-		text = PyList_GetItem(*column, row - 1);
-		return PyList_Append(*column, text);
+	if (row && word.size == column->word.size && !memcmp(word.begin, column->word.begin, word.size)) {
+		column->word = word; /* which is at hand */
+		return 0;
 	}
-	if (!(text = PyUnicode_DecodeUTF8(word.begin, word.size, "surrogateescape")))
+	PyObject *text = PyUnicode_DecodeUTF8(word.begin, word.size, "surrogateescape");
+
+	if (!text || (!row && !(column->list = PyList_New(0))) || settle(column, row) < 0) {
+		Py_XDECREF(text);
 		return -1;
-	if (!row)
-		return *column = text, 0;
-	if (!PyList_Check(*column)) {
-		PyObject *list = PyList_New(row);
-
-		for (Py_ssize_t at = 0; list && at < row; at++) {
-			Py_INCREF(*column);
-			PyList_SetItem(list, at, *column);
-		}
-		if (list) {
-			Py_DECREF(*column);
-			*column = list;
-		}
 	}
-	failed = PyList_Check(*column) ? PyList_Append(*column, text) : -1;
-	Py_DECREF(text);
-	return failed;
+	Py_XDECREF(column->last);
+	column->last = text;
+	column->word = word;
+	return 0;
 }
 
 static int add_number(PyObject *list, struct word word)
@@ -296,21 +288,24 @@ static int is_number(struct word word)
 	return word.size <= DIGITS;
 }
 
-PyDoc_STRVAR(words_doc, "words(text, begin) -> (end, rows, whether any has a backslash, columns)\n\n"
-	"Part the lines from `begin` on that have as many words before \" - \" as the first of them. The columns are of these words,\n"
-	"the first of numbers, and the last of what comes after: a list, or if all are the same, that text.");
+PyDoc_STRVAR(words_doc, "words(text, begin) -> (end, rows, whether any has a backslash, numbers, columns)\n\n"
+	"Part the lines from `begin` on that have as many words before \" - \" as the first of them. The first words are numbers;\n"
+	"the columns are of the others, and the last of what comes after: a list, and the text that all rows after it have.");
 
 static PyObject *words(PyObject *self, PyObject *args)
 {
-	struct word before[MOST_WORDS], now[MOST_WORDS];
-	PyObject *columns[MOST_WORDS] = { NULL }, *found = NULL;
+	struct column columns[MOST_WORDS] = { { NULL, NULL, { NULL, 0 }, 0 } };
+	struct word now[MOST_WORDS];
+	PyObject *numbers = PyList_New(0), *parted = NULL, *found = NULL;
 	Py_ssize_t begin, rows = 0;
 	Py_buffer text;
 	int width = 0;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "y*n", &text, &begin))
+	if (!numbers || !PyArg_ParseTuple(args, "y*n", &text, &begin)) {
+		Py_XDECREF(numbers);
 		return NULL;
+	}
 	const char *start = (const char *)text.buf + (begin < 0 || begin > text.len ? text.len : begin);
 	const char *line = start, *stop = (const char *)text.buf + text.len, *end;
 	while ((end = memchr(line, '\n', stop - line))) {
@@ -318,28 +313,35 @@ static PyObject *words(PyObject *self, PyObject *args)
 
 		if (!count || (rows && count != width) || !is_number(now[0]))
 			break;
-		if (!rows && !(columns[0] = PyList_New(0)))
-			goto release;
 		width = count;
-		if (add_number(columns[0], now[0]) < 0)
+		if (add_number(numbers, now[0]) < 0)
 			goto release;
 		for (int at = 1; at <= width; at++)
-			if (add_word(&columns[at], now[at], before[at], rows) < 0)
+			if (add_word(&columns[at], now[at], rows) < 0)
 				goto release;
-		memcpy(before, now, sizeof now);
 		rows++;
 		line = end + 1;
 	}
-	PyObject *list = PyList_New(rows ? width + 1 : 0);
-	for (int at = 0; list && rows && at <= width; at++) {
-		PyList_SetItem(list, at, columns[at]);
-		columns[at] = NULL;
+	if (!(parted = PyList_New(0)))
+		goto release;
+	for (int at = 1; rows && at <= width; at++) {
+		PyObject *column = Py_BuildValue("(OO)", columns[at].list, columns[at].last);
+
+		if (!column || PyList_Append(parted, column) < 0) {
+			Py_XDECREF(column);
+			goto release;
+		}
+		Py_DECREF(column);
 	}
-	if (list)
-		found = Py_BuildValue("(nniN)", line - (const char *)text.buf, rows, memchr(start, '\\', line - start) != NULL, list);
+	int escaped = memchr(start, '\\', line - start) != NULL;
+	found = Py_BuildValue("(nniOO)", line - (const char *)text.buf, rows, escaped, numbers, parted);
 release:
-	for (int at = 0; at < MOST_WORDS; at++)
-		Py_XDECREF(columns[at]);
+	for (int at = 1; at < MOST_WORDS; at++) {
+		Py_XDECREF(columns[at].list);
+		Py_XDECREF(columns[at].last);
+	}
+	Py_XDECREF(numbers);
+	Py_XDECREF(parted);
 	PyBuffer_Release(&text);
 	return found;
 }

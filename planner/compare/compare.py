@@ -21,7 +21,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.columns import columns_of, equal_until, picked
+from mountplan.planner.tables.columns import columns_of, equal_until, first_places, picked
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, root_place
 
 TYPE_CHECKING = False
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # Which instance of these a mount shows follows from the namespaces of the process that mounted it, not from the mount.
 _BY_NAMESPACE = frozenset(one.name for one in ROWS if one.shows or one.is_shared)
 
+_FEW = 8  # numbers of mounts, of which no index is made
 _place = itemgetter(1, 4)  # of a row: (parent_id, mountpoint)
 
 
@@ -248,8 +249,12 @@ def _counterparts(ours: Columns, theirs: Columns) -> Sequence[int] | None:
     try:
         pairs = {parents[root_place(ours)]: their_parents[root_place(theirs)]}
         if mountpoints == theirs["mountpoint"]:
-            alike = pairs | dict(zip(ids, their_ids, strict=True))
-            if list(map(alike.get, parents)) == their_parents:
+            wanted = first_places(parents, their_parents)
+            if len(wanted) <= _FEW:
+                alike = pairs | {one: their_ids[ids.index(one)] for one, _ in wanted if ids.count(one)}
+            else:
+                alike = pairs | dict(zip(ids, their_ids, strict=True))
+            if all(alike.get(one) == other for one, other in wanted):
                 return range(number)
         places = dict(zip(zip(their_parents, theirs["mountpoint"], strict=True), range(number), strict=True))
         while len(found) < number and len(places) == number:
@@ -292,13 +297,13 @@ class _Walk:
         equal = ("fstype", "root", "unbindable", *(("source", "options") if asked is None else ()))
         if any(ours[name] != theirs[name] for name in equal):
             return False
-        shown = set(zip(ours["attributes"], theirs["attributes"], strict=True))
+        shown = first_places(ours["attributes"], theirs["attributes"])
         if any(one != other and parse_shown(one) != parse_shown(other) for one, other in shown):
             return False
         if not self._same_devices(wanted, found, ours, theirs):
             return False
         for name in ("peer_group", "master", *(("propagate_from",) if asked is None else ())):
-            for group, other in dict.fromkeys(zip(ours[name], theirs[name], strict=True)):
+            for group, other in first_places(ours[name], theirs[name]):
                 if (group or other) and self._other_group(group, other):
                     return False
         if wanted.idmaps is None or found.idmaps is None:
@@ -309,11 +314,8 @@ class _Walk:
     def _same_devices(self, wanted: View, found: View, ours: Columns, theirs: Columns) -> bool:
         """Whether the devices correspond, and each new superblock has its source and its options."""
         asked = wanted.asked
-        names = ("device", "source")
-        told = list(zip(*(side[name] for side in (ours, theirs) for name in names), strict=True))
-        first = dict(zip(reversed(told), range(len(told) - 1, -1, -1), strict=True))
-        for at in sorted(first.values()):
-            device, source, its_device, its_source = told[at]
+        told = first_places(*(side[name] for side in (ours, theirs) for name in ("device", "source")))
+        for (device, source, its_device, its_source), at in told.items():
             if device in self._devices:
                 if self._devices[device] != its_device or (
                     source != its_source and source and asked is not None and device in asked

@@ -7,7 +7,7 @@ for nothing but who is equal to whom. What is the host's (devices, external grou
 from __future__ import annotations
 
 from _operator import attrgetter
-from itertools import count, repeat
+from itertools import count
 
 from mountplan.planner.attributes import Change, applied, parse_shown, show
 from mountplan.planner.fstypes import of
@@ -16,7 +16,15 @@ from mountplan.planner.names import Alteration, Handle, Lock
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan.plan import ExpectedFilesystem, ExpectedMount, ExpectedNamespace, Plan
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.columns import AlikeColumn, columns_of, equal_until, mapped, record_at
+from mountplan.planner.tables.columns import (
+    AlikeColumn,
+    are_below,
+    columns_of,
+    equal_until,
+    extent_of,
+    mapped,
+    record_at,
+)
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import UNTOLD, GrowingTable, MountRow, MountTable, Walks, copied
 
@@ -152,6 +160,7 @@ def _predict(
     columns = columns_of(namespace.mounts, ExpectedMount)
     alike = [columns[name] for name in _ALIKE]
     parents = columns["parent"]
+    wanted = set(parents)  # the mounts whose numbers are asked for
     at, next_look, patience = 0, 0, 1
     while at < len(parents):
         if at >= next_look:
@@ -160,7 +169,8 @@ def _predict(
                           masters, walks, numbers, trees) if end - at >= _MANY else None  # fmt: skip
             if some is not None:
                 names = columns["name"][at:end]
-                numbers.update(zip(names, some["mount_id"], strict=True))
+                if not wanted.isdisjoint(names):
+                    numbers.update(zip(names, some["mount_id"], strict=True))
                 rows.add_columns(some)
                 rows.origins += columns["origin"][at:end]
                 rows.names += names
@@ -232,15 +242,20 @@ def _alike(
     above, recursive, bits, clear, unbindable, inherits = (mounts[name][0] for name in _ALIKE)
     handles, roots, group, received = (mounts[name] for name in ("filesystem", "root", "group", "master"))
     count, of_the_host = len(roots), handles.count("")
-    if not above or recursive or inherits or not all(map(str.startswith, roots, repeat("/"))):
+    if not above or recursive or inherits or not are_below("/", extent := extent_of(roots)):
         return None
     below = rows.mountpoint(numbers[above] - 1)
     below = "" if below == "/" else below
-    mountpoints = [below + place or "/" for place in mounts["place"]]
+    places = mounts["place"]
+    mountpoints = places if not below and "" not in places else [below + place or "/" for place in places]
     parent_ids: Column = AlikeColumn(numbers[above], count)
     if above in trees:
-        parent_ids = mapped(trees[above].ends_of(mountpoints), attrgetter("mount_id"))
-    receive = [masters[one] if one else groups[other] for one, other in zip(group, received, strict=True)]
+        parent_ids = mapped(trees[above].ends_of(mountpoints, extent_of(mountpoints)), attrgetter("mount_id"))
+    receive = (
+        mapped(received, groups.__getitem__)
+        if group.count("") == count
+        else [masters[one] if one else groups[other] for one, other in zip(group, received, strict=True)]
+    )
     found: Columns = {
         "mount_id": range(len(rows) + 1, len(rows) + 1 + count), "parent_id": parent_ids, "root": roots,
         "mountpoint": mountpoints, "peer_group": mapped(group, groups.__getitem__), "master": receive,
@@ -255,18 +270,18 @@ def _alike(
         }  # fmt: skip
     if of_the_host < count:
         return None
-    sources = walks.ends_of(roots)
+    sources = walks.ends_of(roots, extent)
     shown_after = mapped(sources, lambda source: _shown_after(source.attributes, bits, clear))
     told = {name: mapped(sources, attrgetter(name)) for name in ("device", "fstype", "source", "options")}
-    return found | told | {"attributes": shown_after, "root": _roots(sources, roots)}
+    return found | told | {"attributes": shown_after, "root": _roots(sources, roots, extent)}
 
 
-def _roots(sources: Column, roots: Column) -> Column:
+def _roots(sources: Column, roots: Column, extent: tuple[str, str]) -> Column:
     """_root() of each."""
     if isinstance(sources, AlikeColumn) and sources.value.root == "/":
-        above = sources.value.mountpoint
-        if all(map(str.startswith, roots, repeat(above + "/"))):
-            return [root[len(above) :] for root in roots]
+        above = sources.value.mountpoint.rstrip("/")
+        if are_below(above + "/", extent):
+            return [root[len(above) :] for root in roots] if above else roots
     return list(map(_root, sources, roots))
 
 

@@ -7,7 +7,7 @@ a few operations a column instead of several objects a mount.
 from __future__ import annotations
 
 import sys
-from itertools import repeat
+from itertools import accumulate, chain, repeat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ else:
     _Base = object
 
 _FEW = 64
+_PARTS = 4  # of a column: of more it is a list
 
 
 class AlikeColumn(_Base):
@@ -53,6 +54,65 @@ class AlikeColumn(_Base):
 
     def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
         return range(self._count).index(start) if value == self.value else [].index(value)
+
+
+class JoinedColumn(_Base):
+    """A column in parts that come one after the other. Equal to a list of them."""
+
+    __slots__ = ("ends", "parts")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, parts: Sequence[Column]) -> None:
+        self.parts = parts
+        self.ends = tuple(accumulate(map(len, parts)))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self.parts)
+
+    def __getitem__(self, place: Any) -> Any:
+        places = range(self.ends[-1])[place]
+        if isinstance(places, int):
+            at = next(at for at, end in enumerate(self.ends) if places < end)
+            return self.parts[at][places - self.ends[at]]
+        if places.step != 1:
+            return list(self)[place]
+        begins = (0, *self.ends)
+        return joined(
+            [
+                part if places.start <= begin and end <= places.stop
+                else part[max(places.start - begin, 0) : places.stop - begin]
+                for part, begin, end in zip(self.parts, begins, self.ends, strict=False)
+                if begin < places.stop and places.start < end
+            ]
+        )  # fmt: skip
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (list, AlikeColumn, JoinedColumn)):
+            return NotImplemented
+        if len(other) != len(self):
+            return False
+        return all(one == another for _, (one, another) in _beside_one_another(self, other))
+
+    def count(self, value: Any) -> int:
+        return sum([part.count(value) for part in self.parts])
+
+    def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
+        return list(self).index(value, start, stop)
+
+
+def joined(parts: Sequence[Column]) -> Column:
+    """One column of several."""
+    parts = [part for part in parts if len(part)]
+    if len(parts) == 1:
+        return parts[0]
+    if not parts or len(parts) > _PARTS or sum(map(len, parts)) < _FEW:
+        return list(chain.from_iterable(parts))
+    if all(isinstance(part, AlikeColumn) and part.value == parts[0][0] for part in parts):
+        return AlikeColumn(parts[0][0], sum(map(len, parts)))
+    return JoinedColumn(parts)
 
 
 class RecordsLater(_Base):
@@ -131,6 +191,8 @@ def columns_of(records: Sequence[Any], cls: Any) -> Columns:
 
 
 def mapped(column: Column, function: Callable[[Any], Any]) -> Column:
+    if isinstance(column, JoinedColumn):
+        return JoinedColumn([mapped(part, function) for part in column.parts])
     if isinstance(column, AlikeColumn) and len(column):
         return AlikeColumn(function(column.value), len(column))
     return list(map(function, column))
@@ -140,7 +202,43 @@ def picked(column: Column, places: Sequence[int]) -> Column:
     """The values at these places."""
     if isinstance(column, AlikeColumn):
         return AlikeColumn(column.value, len(places))
+    if isinstance(column, JoinedColumn):
+        column = list(column)
     return list(map(column.__getitem__, places))
+
+
+def first_places(*columns: Column) -> dict[tuple[Any, ...], int]:
+    """What there is in these columns beside one another, in its order, and where it is for the first time."""
+    found: dict[tuple[Any, ...], int] = {}
+    for begin, parts in _beside_one_another(*columns):
+        if all(isinstance(part, AlikeColumn) for part in parts):
+            told = [tuple([part[0] for part in parts])]
+        else:
+            told = list(zip(*parts, strict=True))
+        there = dict(zip(reversed(told), range(begin + len(told) - 1, begin - 1, -1), strict=True))
+        for place in sorted(there.values()):
+            found.setdefault(told[place - begin], place)
+    return found
+
+
+def _beside_one_another(*columns: Column) -> Iterator[tuple[int, list[Column]]]:
+    """The parts of columns of one length, each beside that of the others, and where they begin."""
+    begin, number = 0, len(columns[0])
+    for end in sorted({number, *chain.from_iterable(one.ends for one in columns if isinstance(one, JoinedColumn))}):
+        if end > begin:
+            yield begin, [column if begin == 0 and end == number else column[begin:end] for column in columns]
+        begin = end
+
+
+def extent_of(paths: Column) -> tuple[str, str]:
+    """The first and the last of the paths, in the order of texts: what both begin with, all do."""
+    texts = list(map(str, paths))  # a TargetPath has an order of its own
+    return min(texts), max(texts)
+
+
+def are_below(above: str, extent: tuple[str, str]) -> bool:
+    """Whether all paths begin like that of which this is extent_of()."""
+    return extent[0].startswith(above) and extent[1].startswith(above)
 
 
 def part_of(records: Sequence[Any], begin: int, end: int) -> Sequence[Any]:
@@ -156,6 +254,8 @@ def equal_until(column: Column, at: int) -> int:
     """The first place after `at` with another value than is there, or the end."""
     if isinstance(column, AlikeColumn):
         return len(column)
+    if isinstance(column, JoinedColumn):
+        return _equal_until_in_parts(column, at)
     value, end, block = column[at], at + 1, 1
     while (there := column[end : end + block]) and there.count(value) == len(there):
         end += len(there)
@@ -166,3 +266,15 @@ def equal_until(column: Column, at: int) -> int:
         if there and there.count(value) == len(there):
             end += len(there)
     return end
+
+
+def _equal_until_in_parts(column: JoinedColumn, at: int) -> int:
+    value, begin = column[at], 0
+    for part, end in zip(column.parts, column.ends, strict=True):
+        if at < end:
+            first = max(at - begin, 0)
+            stop = begin + (equal_until(part, first) if part[first] == value else 0)
+            if stop < end:
+                return stop
+        begin = end
+    return begin

@@ -8,7 +8,7 @@ from sys import intern
 
 from mountplan.planner.errors import TableError
 from mountplan.planner.light import regex
-from mountplan.planner.tables.columns import AlikeColumn, equal_until, mapped
+from mountplan.planner.tables.columns import AlikeColumn, equal_until, first_places, joined, mapped
 from mountplan.planner.tables.table import GrowingTable, MountRow, MountTable
 
 TYPE_CHECKING = False
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from mountplan.planner.tables.columns import Column, Columns
 
     # Of text from a place on: where the lines end that have as many words before " - " as the first of them, how many
-    # they are, whether there is a backslash in one, and columns of these words, the first of numbers, the last of all
-    # that comes after " - ": each a list, or a text that all have. No lines at all if the first is odd.
-    Words: TypeAlias = Callable[[bytes | memoryview, int], tuple[int, int, bool, list[Any]]]
+    # they are (none if the first is odd), whether there is a backslash in one, the first words as numbers, and columns
+    # of the others, the last of all that comes after " - ": a list, and what all have that are not in it.
+    Words: TypeAlias = Callable[
+        [bytes | memoryview, int], tuple[int, int, bool, list[int], list[tuple[list[str], str]]]
+    ]
 
 _MANY = 64  # lines that are worth it
 _BLOCK = 1 << 16  # bytes at once: their words take the room that those of the last had, which is at hand
@@ -61,13 +63,13 @@ def _in_columns(
     at = 0
     while at < len(text):
         begin = at
-        at, rows, escaped, parted = words(text, begin)
+        at, rows, escaped, numbers, parted = words(text, begin)
         if rows < _MANY:
             at = _line_end(text, at)  # past the line that is not like those before it, or is odd
             continue
-        parted = [AlikeColumn(column, rows) if column.__class__ is str else column for column in parted]
+        others = [joined([column, AlikeColumn(last, rows - len(column))]) for column, last in parted]
         try:
-            columns = _columns(parted[:-1], parted[-1], ends, escaped=escaped)
+            columns = _columns([numbers, *others[:-1]], others[-1], ends, escaped=escaped)
         except ValueError:
             columns = None
         if columns is not None:
@@ -142,7 +144,7 @@ def _columns(
             return None
     if escaped:
         root, mountpoint = mapped(root, unescape), mapped(mountpoint, unescape)
-    for tail in {tails.value} if isinstance(tails, AlikeColumn) else set(tails).difference(ends):
+    for (tail,) in first_places(tails):
         fstype, source, options = tail.split(" ", 2)  # so that each of these words is in memory but once
         ends[tail] = unescape(fstype), unescape(source), options
     after = mapped(tails, ends.__getitem__)
@@ -155,7 +157,7 @@ def _columns(
 
 def _once(words: Column, function: Callable[[str], Any]) -> Column:
     """`function` of each word, of which nearly always all are the same."""
-    if words.count(words[0]) == len(words):
+    if isinstance(words, list) and words.count(words[0]) == len(words):
         words = AlikeColumn(words[0], len(words))
     return mapped(words, function)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.columns import AlikeColumn, RecordColumns, columns_of
+from mountplan.planner.tables.columns import AlikeColumn, RecordColumns, columns_of, joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Any
 
     from mountplan.planner.tables.columns import Column, Columns
+
+_FEW = 4  # rows, after which it pays to make an index
 
 # The source of a mount of which the kernel tells none: one that only statmount(2) shows, before Linux 6.13; and of one
 # that will be whichever loop device is free. No source that a mount has is this, but any other text may be one, "" too.
@@ -83,8 +86,10 @@ class MountTable(NamedTuple):
 
 def root_place(columns: Columns) -> int:
     """Which of the rows MountTable.root() is."""
-    ids = set(columns["mount_id"])
+    ids: Collection[int] = columns["mount_id"]
     for place, (mount_id, parent_id) in enumerate(zip(columns["mount_id"], columns["parent_id"], strict=True)):
+        if place == _FEW:
+            ids = set(ids)
         if parent_id not in ids or parent_id == mount_id:
             return place
     raise LookupError("the table has no root mount")
@@ -116,39 +121,46 @@ def copied(table: MountTable) -> MountTable:
 class GrowingTable:
     """The rows of a table to be: in columns, and of those that came one by one at last, as they are."""
 
-    __slots__ = ("_columns", "last")
+    __slots__ = ("_count", "_parts", "last")
 
     def __init__(self) -> None:
-        self._columns: list[list[Any]] = [[] for _ in MountRow._fields]
+        self._parts: list[list[Column]] = []  # columns in the order of the fields
+        self._count = 0  # of the rows in these
         self.last: list[MountRow] = []
 
     def __len__(self) -> int:
-        return len(self._columns[0]) + len(self.last)
+        return self._count + len(self.last)
 
     def add_columns(self, columns: Columns) -> None:
         self._settle()
-        for column, field in zip(self._columns, MountRow._fields, strict=True):
-            column += columns[field]
+        self._add([columns[field] for field in MountRow._fields])
 
     def _settle(self) -> None:
-        for column, values in zip(self._columns, zip(*self.last, strict=True), strict=bool(self.last)):
-            column += values
-        self.last = []
+        if self.last:
+            self._add(list(map(list, zip(*self.last, strict=True))))
+            self.last = []
+
+    def _add(self, columns: list[Column]) -> None:
+        self._parts.append(columns)
+        self._count += len(columns[0])
 
     def mountpoint(self, place: int) -> str:
-        mountpoints = self._columns[4]
-        found: str = mountpoints[place] if place < len(mountpoints) else self.last[place - len(mountpoints)][4]
-        return found
+        for part in self._parts:
+            if place < len(part[4]):
+                found: str = part[4][place]
+                return found
+            place -= len(part[4])
+        return self.last[place].mountpoint
 
     def since(self, place: int) -> list[MountRow]:
         """The row at this place and those after it, all of which came one by one."""
-        return self.last[place - len(self._columns[0]) :]
+        return self.last[place - self._count :]
 
     def table(self) -> MountTable:
-        if not self._columns[0]:
+        if not self._parts:
             return MountTable(tuple(self.last))
         self._settle()
-        rows: Any = RecordColumns(MountRow, self._columns)
+        rows: Any = RecordColumns(MountRow, list(map(joined, zip(*self._parts, strict=True))))
         return MountTable(rows)
 
 
@@ -206,11 +218,10 @@ class Walks:
             row = upon
         return row
 
-    def ends_of(self, paths: Column) -> Column:
-        """end_of() of each."""
+    def ends_of(self, paths: Column, extent: tuple[str, str]) -> Column:
+        """end_of() of each; with extent_of() them."""
         at = self._at
-        texts = list(map(str, paths))  # as a TargetPath has an order of its own
-        common = _common_directory(min(texts), max(texts))
+        common = _common_directory(*extent)
         if not any(mountpoint.startswith(f"{common}/") for _, mountpoint in at):  # nothing is mounted in there
             return AlikeColumn(self.end_of(common or "/"), len(paths))
         above = self._above = self._above or {mountpoint.rpartition("/")[0] for _, mountpoint in at}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from itertools import product
+from itertools import pairwise, product
+from typing import Any
 
 import pytest
 
+from mountplan.applier.sys import syscalls
 from mountplan.planner.errors import TableError
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import predict
@@ -16,12 +18,24 @@ from mountplan.planner.plan.planfile import dump_plan, parse_plan
 from mountplan.planner.plan.step_columns import StepColumns, columns_of_kind, kinds_of, steps_between
 from mountplan.planner.plan.step_runs import BINDS, columns_of_run, runs_of
 from mountplan.planner.tables import mountinfo
-from mountplan.planner.tables.columns import AlikeColumn, RecordColumns, columns_of, equal_until, picked
+from mountplan.planner.tables.columns import (
+    AlikeColumn,
+    JoinedColumn,
+    RecordColumns,
+    columns_of,
+    equal_until,
+    extent_of,
+    first_places,
+    joined,
+    picked,
+)
 from mountplan.planner.tables.table import MountRow, MountTable, Walks
 from tests.planner.plans import shop, wide
 from tests.planner.test_proof_runs import HOST, SPECS, planned
 
 PLANS = (shop(), wide(3), *map(planned, SPECS.values()))
+
+syscalls.load_loop()
 
 
 def read(plan: Plan) -> Plan:
@@ -35,6 +49,44 @@ def test_a_column_of_one_value_is_a_list_of_it(count: int) -> None:
     assert column == values and column == AlikeColumn("x", count) and column != ["y"] * (count + 1)
     assert values[1:9] == column[1:9] and values[::2] == column[::2]
     assert (0, [values[0]] * 2) == (column.count("y"), picked(column, [0, 0])) if count else not column
+
+
+def test_a_column_in_parts_is_a_list_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mountplan.planner.tables.columns._FEW", 0)
+    seen = set()
+    for seed in range(2000):
+        dice = random.Random(seed)
+        columns: list[Any] = []
+        ends = sorted(dice.choices(range(9), k=dice.choice((2, 3, 9))))
+        for _ in range(2):
+            lengths = [end - begin for begin, end in pairwise((0, *(ends if dice.random() < 0.7 else (2, 4, 6)), 9))]
+            parts = [
+                dice.choice((AlikeColumn(dice.randrange(2), one), dice.choices(range(2), k=one))) for one in lengths
+            ]
+            columns.append(joined(parts))
+            seen.add(type(columns[-1]))
+        lists = [list(column) for column in columns]
+        for column, alone in zip(columns, lists, strict=True):
+            assert len(column) == 9 and column == alone and alone == column and [*alone, 0] != column
+            assert [column[at] for at in range(-9, 9)] == [alone[at] for at in range(-9, 9)]
+            begin, end = dice.randrange(10), dice.randrange(10)
+            assert alone[begin:end] == list(column[begin:end]) and list(column[::-1]) == alone[::-1]
+            assert all(column.count(one) == alone.count(one) for one in (0, 1, 2))
+            assert [equal_until(column, at) for at in range(9)] == [equal_until(alone, at) for at in range(9)]
+            assert list(picked(column, [8, 0, 3])) == picked(alone, [8, 0, 3])
+            for one in alone:
+                assert column.index(one) == alone.index(one)
+            assert (1 in column) == (1 in alone)
+            with pytest.raises(ValueError, match="not in list"):
+                column.index(2)
+            with pytest.raises(IndexError):
+                column[9]
+        assert (columns[0] == columns[1]) == (lists[0] == lists[1])
+        wanted: dict[Any, int] = {}
+        for place, values in enumerate(zip(*lists, strict=True)):
+            wanted.setdefault(values, place)
+        assert list(wanted.items()) == list(first_places(*columns).items())
+    assert seen == {AlikeColumn, JoinedColumn, list}
 
 
 def test_where_a_column_changes_is_found_however_long_it_stays_the_same() -> None:
@@ -82,7 +134,8 @@ def test_mounts_that_are_alike_are_predicted_as_one_by_one(number: int, monkeypa
 
 
 WORDS = (
-    ("20", "21", "x"), ("1", "20"), ("0:5", "8:1"), ("/", "/a", "net:[5]", "/a\\040b"), ("/", "/b", "/c\\134"),
+    ("20", "21", "x"), ("1", "20"), ("0:5", "8:1"), ("/", "/a", "net:[5]", "/a\\040b"),
+    ("/", "/b", "/c\\134", "/\udcff"),
     ("rw", "ro,nosuid"), ("", "", "shared:7 ", "shared:8 ", "master:7 ", "shared:8 master:7 ", "unbindable ", "new ",
     "propagate_from:7 ", "shared:y "), ("- ",) * 9 + ("",), ("tmpfs", "ext4", "-"), ("none", "a\\040b", ""),
     ("rw", "rw,x=\\054", "rw,a b"),
@@ -97,17 +150,20 @@ def test_lines_of_a_mount_table_are_read_together_as_one_by_one(monkeypatch: pyt
         words = [part[: 1 + dice.randrange(len(part))] for part in WORDS]
         few = [[dice.choice(part) for part in words] for _ in range(2)]
         lines = [" ".join(one[:6]) + " " + one[6] + one[7] + " ".join(one[8:]) + "\n" for one in dice.choices(few, k=7)]
+        text = "".join(lines)[: dice.choice((None, None, None, -1))].encode(errors="surrogateescape")
         found: list[tuple[object, ...]] = []
         for least, block in ((1 << 30, 1 << 16), (1, 1 << 16), (2, 1), (4, 200)):
             monkeypatch.setattr(mountinfo, "_MANY", least)
             monkeypatch.setattr(mountinfo, "_BLOCK", block)
-            try:
-                found.append(tuple(mountinfo.parse_mountinfo("".join(lines).encode()).rows))
-                tables += 1
-            except TableError as error:
-                found.append((str(error),))
-                errors += 1
-        assert found[:1] * 4 == found, lines
+            for by_c in (False, True) if syscalls.loop else (False,):
+                parted = syscalls.loop.words if by_c else None
+                try:
+                    found.append(tuple(mountinfo.parse_mountinfo(memoryview(text) if by_c else text, parted).rows))
+                    tables += 1
+                except TableError as error:
+                    found.append((str(error),))
+                    errors += 1
+        assert found[:1] * len(found) == found, lines
     assert tables > 2000 and errors > 1000, (tables, errors)
 
 
@@ -123,7 +179,7 @@ def test_where_many_paths_lead_is_where_each_leads() -> None:
         ]
         some = ("/a", "/a/c", "/a/c/d", "/a/c/e", "/a/c-1/e", "/a/cd/e", "/b/c", "/")
         wanted = [dice.choice((str, TargetPath))(dice.choice(some)) for _ in range(dice.randrange(1, 4))]
-        found = Walks(MountTable(tuple(rows))).ends_of(wanted)
+        found = Walks(MountTable(tuple(rows))).ends_of(wanted, extent_of(wanted))
         assert [Walks(MountTable(tuple(rows))).end_of(path) for path in wanted] == list(found), (rows, wanted)
         alone += isinstance(found, AlikeColumn)
     assert 300 < alone < 2700, alone
