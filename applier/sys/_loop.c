@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { VERSION = 2 }; /* of what is asked of this file: what was built from another one is not used (syscalls.py) */
 enum { ARGUMENTS = 6, CALLS = 32 };
 enum { IS_DIRECTORY = -1 }; /* in place of a number: fstat(2) of the first argument says that it is one */
 
@@ -352,7 +353,9 @@ static PyMethodDef methods[] = {
 
 static int exec(PyObject *module)
 {
-	return PyModule_AddIntConstant(module, "CLOSE", SYS_close) < 0 || PyModule_AddIntConstant(module, "MKDIRAT", SYS_mkdirat) < 0
+	return PyModule_AddIntConstant(module, "VERSION", VERSION) < 0
+		|| PyModule_AddIntConstant(module, "CLOSE", SYS_close) < 0
+		|| PyModule_AddIntConstant(module, "MKDIRAT", SYS_mkdirat) < 0
 		|| PyModule_AddIntConstant(module, "IS_DIRECTORY", IS_DIRECTORY) < 0 ? -1 : 0;
 }
 

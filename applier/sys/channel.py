@@ -38,7 +38,7 @@ class Sender(Reporter):
     def __init__(self, fd: int, counter: memoryview | None = None, room: memoryview | None = None) -> None:
         self.fd = fd
         self.counter = counter
-        self._room = memoryview(b"") if room is None else room  # that is left
+        self._room = memoryview(bytearray()) if room is None else room  # that is left
 
     def lay(self, file: FileIO) -> int:
         """Read a file into the shared memory as far as there is room, after what is there already: how many bytes."""

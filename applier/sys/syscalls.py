@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 told = False  # whether each call is shown: tracing.py
 loop: Any = None  # what _loop.c was built as; False if it was not
+_LOOP_VERSION = 2  # VERSION in there
 _LONG = 1 << 14  # bytes of a table for which that is loaded
 
 
@@ -127,6 +128,8 @@ def load_loop() -> None:
         try:
             loop = __import__("mountplan.applier.sys._loop", fromlist=("run",))
         except ImportError:
+            loop = False
+        if getattr(loop, "VERSION", 0) != _LOOP_VERSION:  # built in a checkout that was another one then
             loop = False
 
 

@@ -21,7 +21,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.columns import columns_of, equal_until, first_places, picked
+from mountplan.planner.tables.columns import columns_of, equal_until, first_places, picked, record_at
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, root_place
 
 TYPE_CHECKING = False
@@ -300,7 +300,7 @@ class _Walk:
         shown = first_places(ours["attributes"], theirs["attributes"])
         if any(one != other and parse_shown(one) != parse_shown(other) for one, other in shown):
             return False
-        if not self._same_devices(wanted, found, ours, theirs):
+        if not self._same_devices(wanted, found, ours, theirs, counterparts):
             return False
         for name in ("peer_group", "master", *(("propagate_from",) if asked is None else ())):
             for group, other in first_places(ours[name], theirs[name]):
@@ -311,7 +311,9 @@ class _Walk:
         ids = dict(zip(ours["mount_id"], theirs["mount_id"], strict=True))
         return {ids[number]: idmap for number, idmap in wanted.idmaps.items()} == found.idmaps
 
-    def _same_devices(self, wanted: View, found: View, ours: Columns, theirs: Columns) -> bool:
+    def _same_devices(
+        self, wanted: View, found: View, ours: Columns, theirs: Columns, counterparts: Sequence[int]
+    ) -> bool:
         """Whether the devices correspond, and each new superblock has its source and its options."""
         asked = wanted.asked
         told = first_places(*(side[name] for side in (ours, theirs) for name in ("device", "source")))
@@ -328,10 +330,11 @@ class _Walk:
                 continue
             if source not in (UNTOLD, its_source):
                 return False
-            if asked[device] or found.granted or theirs["options"][at].startswith("ro"):
+            there: MountRow = record_at(found.table.rows, counterparts[at])
+            if asked[device] or found.granted or there.options.startswith("ro"):
                 from mountplan.planner.compare.superblocks import judge_options
 
-                row, there = (MountRow(*(column[at] for column in side.values())) for side in (ours, theirs))
+                row: MountRow = record_at(wanted.table.rows, at)
                 differing, otherwise = judge_options(row, there, wanted, found)
                 if differing:
                     return False

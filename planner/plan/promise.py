@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from _operator import eq, ne
-from itertools import compress, repeat
-
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import Edge, Expected, ExpectedMount, Plan
 from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProvenRun, Seed
 from mountplan.planner.plan.proof_values import check_absolute, check_text, is_among, refuse
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.columns import columns_of, part_of, picked, record_at
+from mountplan.planner.tables.columns import AlikeColumn, columns_of, part_of, record_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from mountplan.planner.tables.columns import Column
 
 
 class Outcome(NamedTuple):
@@ -48,26 +47,43 @@ def check_promise(outcome: Outcome) -> None:
 
 
 def _check_edges(outcome: Outcome) -> None:
-    # Of the mounts of all runs: most edges are theirs.
-    known: dict[str, dict[Handle, Handle]] = {"parent": {}, "group": {}, "workbench": {}}
-    for run in outcome.runs.values():
-        known["parent"].update(dict.fromkeys(run.names, run.parent.name))
-        if run.joined is not None:
-            known["group"].update(zip(run.names, run.joined[0], strict=True))
-        if run.filesystem is not None:
-            known["workbench"].update(dict.fromkeys(run.names, run.filesystem.name))
     befores, afters, kinds = columns_of(outcome.plan.edges, Edge).values()
     left: list[int] = []
-    for kind in dict.fromkeys(kinds):
-        numbers = list(compress(range(len(kinds)), map(eq, kinds, repeat(kind))))
-        if kind in known:
-            proven = map(known[kind].get, picked(afters, numbers))
-            numbers = list(compress(numbers, map(ne, proven, picked(befores, numbers))))
-        left += numbers
-    for number in sorted(left):
+    at = 0
+    while at < len(kinds):
+        run = outcome.runs.get(afters[at])
+        end = at + len(run.names) if run is not None else at
+        if run is None or not _are_of(run, kinds[at], befores[at:end], afters[at:end], kinds[at:end]):
+            left.append(at)
+            end = at + 1
+        at = end
+    known = {kind: _befores(outcome, kind) for kind in {kinds[number] for number in left}}
+    for number in left:
         edge = Edge(befores[number], afters[number], kinds[number])
-        if not _is_so(edge, outcome):
+        if known[edge.kind].get(edge.after) != edge.before and not _is_so(edge, outcome):
             refuse(f"its edges say that {edge.reason()}, and its steps do not")
+
+
+def _are_of(run: ProvenRun, kind: str, befores: Column, afters: Column, kinds: Column) -> bool:
+    """Whether edges are those of one kind of all the mounts of a run, in their order."""
+    before = _before(run, kind)
+    return before is not None and afters == run.names and befores == before and kinds.count(kind) == len(run.names)
+
+
+def _before(run: ProvenRun, kind: str) -> Column | None:
+    """What the edges of this kind begin with that lead to the mounts of a run; None if they have none."""
+    if kind == "group":
+        return run.joined[0] if run.joined is not None else None
+    found = {"parent": run.parent, "workbench": run.filesystem}.get(kind)
+    return AlikeColumn(found.name, len(run.names)) if found is not None else None
+
+
+def _befores(outcome: Outcome, kind: str) -> dict[Handle, Handle]:
+    """By the names of all mounts that were proven with others."""
+    found: dict[Handle, Handle] = {}
+    for run in outcome.runs.values():
+        found.update(zip(run.names, _before(run, kind) or (), strict=False))
+    return found
 
 
 def _check_removed(outcome: Outcome) -> None:
@@ -169,30 +185,36 @@ def _check_groups(outcome: Outcome) -> None:
 def _check_mounts(promised: tuple[ExpectedMount, ...], space: int, outcome: Outcome) -> None:
     """The table that comes out is the one that is promised, a parent before what stands on it."""
     left = {mount.name for mount in outcome.attached[space]}
-    for run in outcome.runs.values():
-        left.update(run.names if run.space == space else ())
+    runs = {name: run for name, run in outcome.runs.items() if run.space == space}  # of which all are left
+
+    def is_left(name: Handle) -> bool:
+        found = outcome.made.get(name)
+        return name in left or (isinstance(found, ProvenRun) and found.names[0] in runs)
+
     names, at = columns_of(promised, ExpectedMount)["name"], 0
     while at < len(promised):
-        first = outcome.runs.get(names[at])
-        if first is not None and first.parent.name not in left and left.issuperset(first.names):
+        first = runs.get(names[at])
+        if first is not None and not is_left(first.parent.name):
             end = at + len(first.names)
             if first.come_to(part_of(promised, at, end)):
-                left.difference_update(first.names)
+                del runs[names[at]]
                 at = end
                 continue
         one = record_at(promised, at)
         at += 1
-        if one.name not in left:
+        if not is_left(one.name):
             refuse(f"it promises mount {one.name}, which its steps do not make")
-        if one.parent and one.parent in left:
+        if one.parent and is_left(one.parent):
             refuse(f"it promises mount {one.name} before what it stands on")
+        if one.name not in left:  # the others of its run are left one by one
+            left.update(runs.pop(outcome.made[one.name].names[0]).names)
         left.remove(one.name)
         comes = _comes_to(outcome.found(one.name), one)
         if comes != one[1:-1]:
             for name, says, is_so in zip(one._fields[1:-1], one[1:-1], comes, strict=True):
                 if says != is_so:
                     refuse(f"it promises {name} {says!r} of mount {one.name}, and its steps come to {is_so!r}")
-    for name in left:
+    for name in (*left, *runs):
         refuse(f"its steps make mount {name}, which it does not promise")
 
 

@@ -13,7 +13,6 @@ from mountplan.planner.tables.columns import AlikeColumn, columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from mountplan.planner.tables.columns import Column
@@ -110,10 +109,12 @@ class ProofMount:
         if path in self.bare:
             self.bare = set()
 
-    def attach_all(self, paths: Sequence[str], run: ProvenRun) -> None:
-        if self.places is NOTHING_ON_IT:
-            self.places = {}
-        self.places.update(dict.fromkeys(paths, run))
+    def attach_all(self, paths: set[str], run: ProvenRun) -> None:
+        attached: dict[str, Any] = dict.fromkeys(paths, run)
+        if self.places:
+            self.places.update(attached)
+        else:
+            self.places = attached
         if not self.bare.isdisjoint(paths):
             self.bare = set()
 

@@ -34,18 +34,20 @@ class RunProof(ProofState):
         names = attach["mount"]
         if any(names != one["handle" if kind == "r" else "mount"] for kind, one in columns.items()):
             return False
-        if len(set(names)) < len(names) or not self.made.keys().isdisjoint(names) or not {"", YARD}.isdisjoint(names):
+        new = set(names)
+        if len(new) < len(names) or not new.isdisjoint(self.made) or not new.isdisjoint(("", YARD)):
             return False
         try:
             filesystem, roots, kinds = self._cloned(columns)
             bits, clear = _attributes(columns["s"]) if "s" in columns else [AlikeColumn(0, len(names))] * 2
-            parent, places = self._attached(attach, kinds)
+            places = set(attach["path"])
+            parent, absolute = self._attached(attach, kinds, places)
             joined = self._joined(columns["j"]["seed"], filesystem) if "j" in columns else None
         except (_NotPlain, Wrong):
             return False
-        proven = ProvenRun(self.space, parent, filesystem, names, roots, kinds, places, bits, clear, joined, {})
-        self.made.update(dict.fromkeys(names, proven))
-        parent.attach_all(attach["path"], proven)
+        proven = ProvenRun(self.space, parent, filesystem, names, roots, kinds, absolute, bits, clear, joined, {})
+        self.made.update(dict.fromkeys(new, proven))
+        parent.attach_all(places, proven)
         self.runs[names[0]] = proven
         return True
 
@@ -65,8 +67,8 @@ class RunProof(ProofState):
             raise _NotPlain
         return filesystem, paths, kinds
 
-    def _attached(self, columns: Columns, kinds: Column) -> tuple[ProofMount, Column]:
-        """The mount on which they are, and where on it, with a slash before."""
+    def _attached(self, columns: Columns, kinds: Column, new: set[str]) -> tuple[ProofMount, Column]:
+        """The mount on which they are, and where on it, with a slash before; `new` is where without one."""
         _, above, places, careful, tree = columns.values()
         handle = _only(above)
         if handle in (YARD, STAGE):
@@ -85,18 +87,17 @@ class RunProof(ProofState):
                 raise _NotPlain
             if any(kind is not None and kind != one for kind, one in zip(kinds, there, strict=True)):
                 raise _NotPlain
-        absolute = ["/" + place for place in places]
-        if not own and not all_plain(absolute):
+        if not own and not all_plain(places, "/"):
             raise _NotPlain
-        new, there_before = set(places), parent.places.keys()  # of many, of which a run looks at a few
-        if len(new) < len(places) or "" in new or "" in there_before or not there_before.isdisjoint(new):
+        there_before = parent.places.keys()
+        if len(new) < len(places) or "" in new or "" in there_before or not new.isdisjoint(there_before):
             raise _NotPlain
         directories = {place.rpartition("/")[0] for place in places}
         while directories - {""}:
             if not new.isdisjoint(directories) or not there_before.isdisjoint(directories):
                 raise _NotPlain
             directories = {directory.rpartition("/")[0] for directory in directories}
-        return parent, absolute
+        return parent, ["/" + place for place in places]
 
     def _joined(self, handles: Column, filesystem: Filesystem | None) -> tuple[Column, Column, Column]:
         """What ProvenRun has of it."""

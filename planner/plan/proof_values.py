@@ -70,12 +70,15 @@ def is_plain(path: str) -> bool:
     )
 
 
-def all_plain(paths: Sequence[str]) -> bool:
-    """True if each is an absolute path that needs no closer look: is_plain() of all without their slash, at once."""
-    text = "\0".join(["", *paths, ""])
+def all_plain(paths: Sequence[str], before: str = "") -> bool:
+    """True if each, with what comes `before` it, is an absolute path that needs no closer look: is_plain() of all
+    without their slash, at once.
+    """
+    begin = "\0" + before
+    text = f"{begin}{begin.join(paths)}\0"
     return (
         text.isascii()
-        and max(map(len, paths), default=0) <= SHORT + 1
+        and max(map(len, paths), default=0) <= SHORT + 1 - len(before)
         and text.count("\0") == len(paths) + 1
         and text.count("\0/") == len(paths)
         and "//" not in text

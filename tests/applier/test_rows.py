@@ -238,6 +238,13 @@ def test_a_text_with_a_zero_byte_or_of_no_characters_is_left_to_a_step_by_itself
     assert StoppedRow(0, 0, -1) == program.run((-1,), ([text],), [0], [], 1, None)
 
 
+def test_what_was_built_from_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syscalls, "loop", None)
+    monkeypatch.setattr(syscalls.__name__.rpartition(".")[0] + "._loop.VERSION", 1)
+    syscalls.load_loop()
+    assert syscalls.loop is False
+
+
 def test_rows_go_on_until_a_name_is_in_another_directory(tmp_path: Path) -> None:
     program = CallProgram()
     program.step()

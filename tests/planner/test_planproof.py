@@ -503,3 +503,4 @@ def test_what_is_covered_is_so_whatever_was_asked_before(seed: int) -> None:
 def test_paths_are_plain_together_if_each_is(text: str) -> None:
     for others in ([], ["/x", "/y/z"]):
         assert is_plain(text) == all_plain([*others, f"/{text}", *others])
+        assert is_plain(text) == all_plain([*(one[1:] for one in others), text], "/")
