@@ -412,6 +412,7 @@ def build_verified(
     standby: Standby | None = None,
 ) -> tuple[Built, Verified]:
     from mountplan.applier.build.build import build
+    from mountplan.planner.compare.compare import judge_built  # noqa: F401 (what is loaded after a fork is copied)
 
     others = in_use(plan)
     if others:
