@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mountplan.applier.build.last_directory import LastDirectory
     from mountplan.planner.plan.step_columns import Steps
 
-    Calls: TypeAlias = tuple[CallProgram, tuple[int, ...]]  # and the descriptors that it is given
+    One: TypeAlias = dict[str, dict[str, Any]]  # by the letter of a step, what rows that are alike have in common
 
 KINDS = BINDS | {"n", "e", "mar", "msar"}
 # In what rows have to be the same to be made at once, by the letter of the step.
@@ -93,9 +93,8 @@ class _RowsOfRun:
         self._all, self._run, self._execution = all, run, all.execution
         self._width = len(run.kinds)
         self._count = (run.end - run.begin) // self._width
-        self._columns = whole_columns(
-            all.steps, run
-        )  # which nothing copies: of ten thousand texts each would be touched
+        # Nothing copies them: each of ten thousand texts would be touched, whose memory is shared until then.
+        self._columns = whole_columns(all.steps, run)
         self._texts: list[list[str]] = []  # what each row brings
         self._begins: list[int] = []  # in which of them that of the first row is
         self._text: dict[str, int] = {}  # the first of these columns that is of a step, by its letter
@@ -105,9 +104,8 @@ class _RowsOfRun:
             if kind in _TEXTS:
                 self._text[kind] = len(self._texts)
                 self._bring(columns[_TEXTS[kind]], first)
-            if (
-                kind == "e"
-            ):  # and where in the yard they will stand: names that no step by itself gives (Execution.park)
+            if kind == "e":
+                # Where in the yard they will stand: names that no step by itself gives (Execution.park).
                 parked = len(self._execution.parked)
                 self._bring([f"s{number}" for number in range(parked, parked + self._count)], 0)
 
@@ -139,34 +137,31 @@ class _RowsOfRun:
             row = end
 
     def _is_of_one_mount(self) -> bool:
-        """Whether the steps of a row are about the same mount."""
+        """Whether the steps of each row are about the same mount."""
         mounts = [
-            (columns["handle" if kind == "r" else "mount"], first)
-            for kind, (columns, first) in self._columns.items()
+            self._values(kind, "handle" if kind == "r" else "mount", 0, self._count)
+            for kind in self._columns
             if kind not in "ne"
         ]
-        if len({first for _, first in mounts}) > 1:
-            mounts = [(column[first : first + self._count], 0) for column, first in mounts]
-        return all(column == mounts[0][0] for column, _ in mounts[1:])
+        return all(column == mounts[0] for column in mounts[1:])
 
     def _step(self, row: int) -> int:
         return self._run.begin + row * self._width
 
     def _make(self, row: int, end: int) -> int:
         """Of the rows from `row` to before `end`, which are alike; returns which one is to come then."""
-        refusals = 0
-        while row < end and refusals < _REFUSALS:
+        one = {kind: {name: self._value(kind, name, row) for name in _ALIKE.get(kind, ())} for kind in self._columns}
+        program, refusals = self._program(one) if self._is_plain(one, row) else None, 0
+        while program is not None and row < end and refusals < _REFUSALS:
             last, seeds = self._few(row, end)
             try:
                 numbers = self._execution.descriptors(seeds)
-                calls = self._calls(row)
+                given = self._given(one, row)
             except OSError:  # a step by itself tells
-                calls = None
-            if calls is None:
                 break
             each = [numbers[seed] for seed in seeds]
             begins = [first + row for first in self._begins]
-            stopped = calls[0].run(calls[1], tuple(self._texts), begins, each, last - row, self._all.counter)
+            stopped = program.run(given, tuple(self._texts), begins, each, last - row, self._all.counter)
             made = last if stopped is None else row + stopped.row
             self._take_down(row, made)
             row = made
@@ -208,49 +203,46 @@ class _RowsOfRun:
             places = self._texts[self._text["e"] + 1][row:end]
             self._execution.parked.update(zip(self._values("e", "seed", row, end), places, strict=True))
 
-    def _calls(self, row: int) -> Calls | None:
-        """What makes rows like this one; None if their steps are to be carried out by themselves."""
-        one = {kind: {name: self._value(kind, name, row) for name in _ALIKE.get(kind, ())} for kind in self._columns}
-        execution = self._execution
+    def _is_plain(self, one: One, row: int) -> bool:
+        """Whether rows like this one can be made together."""
         if "n" in one:
-            within, *rest = one["n"].values()
-            if rest != ["directory", -1, -1, -1, False]:
-                return None
-            return self._program(one), (execution.descriptor(within),)
+            return list(one["n"].values())[1:] == ["directory", -1, -1, -1, False]
         if "e" in one:
-            filesystem, *rest = one["e"].values()
-            if rest != ["", True, True]:
-                return None
-            return self._program(one), (execution.descriptor(filesystem), execution.yard)
+            return list(one["e"].values())[1:] == ["", True, True]
         attach = one["a"]
         if attach["parent"] in (STAGE, YARD) or any(one.get("s", {}).get(name) for name in _BEYOND_BITS):
-            return None
-        source, below = -1, execution.fds[attach["parent"]]
+            return False
         if "h" in one:
-            if list(one["h"].values()) != [False, "private", ""] or attach["careful"] != attach["tree"]:
-                return None
-            source = execution.sources.held(execution.host, self._above("h", row)[1:])
-            if attach["careful"]:
-                below = execution.targets.held(below, self._above("a", row))
-        elif attach["careful"]:
-            return None
-        elif "m" in one:
+            return list(one["h"].values()) == [False, "private", ""] and attach["careful"] == attach["tree"]
+        if attach["careful"]:
+            return False
+        if "m" in one:
             fstype, options, device = one["m"].values()
-            if device or not self._value("m", "mount", row) or not takes_plain_calls(fstype, options):
-                return None
-        else:
-            bench, *rest = one["c"].values()
-            if rest != [False, False]:
-                return None
-            source = execution.descriptor(bench)
-        return self._program(one), (source, below)
+            return not device and self._value("m", "mount", row) and takes_plain_calls(fstype, options)
+        return list(one["c"].values())[1:] == [False, False]
+
+    def _given(self, one: One, row: int) -> tuple[int, ...]:
+        """The descriptors for this row, and for those after it whose names are in the same directories."""
+        execution = self._execution
+        if "n" in one:
+            return (execution.descriptor(one["n"]["within"]),)
+        if "e" in one:
+            return (execution.descriptor(one["e"]["filesystem"]), execution.yard)
+        source, below = -1, execution.fds[one["a"]["parent"]]
+        if "h" in one:
+            source = execution.sources.held(execution.host, self._above("h", row)[1:])
+            if one["a"]["careful"]:
+                below = execution.targets.held(below, self._above("a", row))
+        elif "c" in one:
+            source = execution.descriptor(one["c"]["filesystem"])
+        return source, below
 
     def _above(self, kind: str, row: int) -> str:
         path: str = self._value(kind, "path", row)
         return path.rpartition("/")[0]
 
-    def _program(self, one: dict[str, dict[str, Any]]) -> CallProgram:
-        """What is made of each row, of its texts and of the descriptors that _calls() gives."""
+    def _program(self, one: One) -> CallProgram:
+        """What is made of each row, of its texts and of the descriptors that _given() gives."""
         careful = "a" in one and one["a"]["careful"]
         bits = {name: one["s"][name] for name in ("set", "clear")} if "s" in one else {}
         new: tuple[Any, ...] = tuple(one["m"].values())[:2] if "m" in one else ()

@@ -80,7 +80,7 @@ def all_plain(paths: Sequence[str], before: str = "") -> bool:
         text.isascii()
         and max(map(len, paths), default=0) <= SHORT + 1 - len(before)
         and text.count("\0") == len(paths) + 1
-        and text.count("\0/") == len(paths)
+        and (before[:1] == "/" or text.count("\0/") == len(paths))
         and "//" not in text
         and "/." not in text
         and "/\0" not in text
