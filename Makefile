@@ -171,7 +171,7 @@ coverage: $(VENV)/installed-dev
 
 clean:
 	rm -rf $(VENV) $(FLEET) build dist *.egg-info .coverage .coverage.* .hypothesis .import_linter_cache
-	rm -f applier/sys/_loop*.so
+	rm -f applier/sys/_loop*.so planner/tables/_columns*.so
 	rm -rf .mypy_cache .pytest_cache .ruff_cache bench/floor bench/out
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -196,7 +196,7 @@ $(VENV)/created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/installed: $(VENV)/created pyproject.toml setup.py applier/sys/_loop.c
+$(VENV)/installed: $(VENV)/created pyproject.toml setup.py applier/sys/_loop.c planner/tables/_columns.c
 	$(PIP) --editable .
 	@touch $@
 

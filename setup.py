@@ -47,21 +47,25 @@ def share() -> list[tuple[str, list[str]]]:
     return found
 
 
-# Many calls at once (applier/sys/call_program.py). Optional: where it cannot be compiled, calls are made one by one.
-# One build does for all versions of Python. MOUNTPLAN_PURE=1 leaves it out, for a wheel that does for all machines.
+# Many calls at once (applier/sys/call_program.py), and many texts (planner/tables/columns.py). Optional: where they
+# cannot be compiled, it is done one by one. One build does for all versions of Python. MOUNTPLAN_PURE=1 leaves them
+# out, for a wheel that does for all machines.
 PURE = os.environ.get("MOUNTPLAN_PURE") == "1"
-LOOP = Extension(
-    "mountplan.applier.sys._loop",
-    ["applier/sys/_loop.c"],
-    optional=True,
-    py_limited_api=True,
-    extra_compile_args=["-O2"],
-)
+FROM_C = [
+    Extension(
+        f"mountplan.{name.replace('/', '.')}",
+        [f"{name}.c"],
+        optional=True,
+        py_limited_api=True,
+        extra_compile_args=["-O2"],
+    )
+    for name in ("applier/sys/_loop", "planner/tables/_columns")
+]
 
 link()
 BUILDS = {"bdist_wheel", "editable_wheel", "install"}
 setup(
     data_files=share() if BUILDS & set(sys.argv) else [],
-    ext_modules=[] if PURE else [LOOP],
+    ext_modules=[] if PURE else FROM_C,
     options={} if PURE else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

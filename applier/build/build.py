@@ -155,7 +155,7 @@ class Built:
 
     def read_table(self, text: bytes | memoryview) -> MountTable:
         """A mount table, the ids in its options (tmpfs, devpts) as they are inside; the kernel tells the machine's."""
-        table = parse_mountinfo(text, syscalls.words_of(text))
+        table = parse_mountinfo(text)
         has_ids = any("id=" in one for one in set(columns_of(table.rows, MountRow)["options"]))
         if not has_ids or not self._is_in_user_namespace():
             return table
@@ -425,7 +425,7 @@ def _listen(
         if kind == channel.PROGRESS:
             reporter.step(int(payload))
         elif kind == channel.HOST:
-            built.host = parse_mountinfo(payload, syscalls.words_of(payload))
+            built.host = parse_mountinfo(payload)
         elif kind == channel.FINISHED:
             name, fd, root, laid, rest = payload.split(b"\0", 4)
             there, room = room[: int(laid)], room[int(laid) :]

@@ -8,6 +8,8 @@ step is where there is no such program: what is made, and what is told, is the s
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.call_program import EACH, CallProgram, given, name_in, text_in
 from mountplan.applier.sys.kernel import takes_plain_calls
@@ -16,7 +18,7 @@ from mountplan.planner.light import Protocol
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.step_runs import BINDS, LEAST, StepRun, runs_of, whole_columns
 from mountplan.planner.plan.steps import STAGE, YARD
-from mountplan.planner.tables.columns import equal_until
+from mountplan.planner.tables.columns import are_same, equal_until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,11 +141,14 @@ class _RowsOfRun:
     def _is_of_one_mount(self) -> bool:
         """Whether the steps of each row are about the same mount."""
         mounts = [
-            self._values(kind, "handle" if kind == "r" else "mount", 0, self._count)
-            for kind in self._columns
+            (columns["handle" if kind == "r" else "mount"], first)
+            for kind, (columns, first) in self._columns.items()
             if kind not in "ne"
         ]
-        return all(column == mounts[0] for column in mounts[1:])
+        return all(
+            are_same(one, begin, other, other_begin, self._count)
+            for (one, begin), (other, other_begin) in pairwise(mounts)
+        )
 
     def _step(self, row: int) -> int:
         return self._run.begin + row * self._width

@@ -70,7 +70,7 @@ def read_whole(namespace: int, mountinfo: Callable[[], bytes]) -> Whole:
 
 def read_below(namespace: int, text: bytes) -> Whole:
     """What is seen from a root inside, `text` as mountinfo has it from there; what is not below that is left out."""
-    table = parse_mountinfo(text, syscalls.words_of(text))
+    table = parse_mountinfo(text)
     if not table.rows:
         raise TableError("it is no mount, and has none below, as the root that a runtime has made would")
     idmaps: dict[int, IdMapping] = {}
@@ -83,7 +83,7 @@ def read_below(namespace: int, text: bytes) -> Whole:
 
 def _whole(namespace: int, text: bytes, ids: tuple[int, ...] | None) -> Whole | None:
     """What a reading comes to, with the rest asked for each mount; None if one of them has gone meanwhile."""
-    table = parse_mountinfo(text, syscalls.words_of(text))
+    table = parse_mountinfo(text)
     if ids is None:
         return Whole(table, {}, complete=False)
 

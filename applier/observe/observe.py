@@ -9,7 +9,7 @@ import select
 from itertools import count
 from time import monotonic
 
-from mountplan.applier.sys import chroot, syscalls
+from mountplan.applier.sys import chroot
 from mountplan.applier.sys.refusal import OF_THE_SYSTEM, explain, function_of, in_words, wrong_proc
 from mountplan.planner.errors import TableError
 from mountplan.planner.tables.mountinfo import parse_mountinfo
@@ -48,8 +48,7 @@ def observe(pid: int | str = "self") -> MountTable:
         with open(path, "rb", buffering=0) as file:
             text = read_still(file)
             if text is not None:
-                text = _line_of_root() + text if pid == "self" else text
-                return parse_mountinfo(text, syscalls.words_of(text))
+                return parse_mountinfo(_line_of_root() + text if pid == "self" else text)
     except OSError as error:
         if isinstance(pid, int):
             raise not_read(error, pid) from None

@@ -1,11 +1,8 @@
 /*
- * What is done for each of many mounts, without Python between them.
+ * The same few system calls for each of many rows, without Python between them: applier/sys/call_program.py says which.
  *
- * run(): the same few system calls for each of many rows: applier/sys/call_program.py says which, and with which
- * arguments; here they are only made, and the first that is refused ends it. words(): the lines of mountinfo, parted
- * into words: planner/tables/mountinfo.py says what they mean.
- *
- * Optional: what is built without it makes the calls one by one, and parts the lines itself.
+ * Optional: what is built without it makes the calls one by one. Which call is made, with which arguments, is said in
+ * Python; here they are only made, and the first that is refused ends it.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000 /* one build does for all versions from 3.11 on */
@@ -215,141 +212,7 @@ release:
 	return found;
 }
 
-enum { LEAST_WORDS = 6, MOST_WORDS = 12, DIGITS = 18 };
-
-struct word { const char *begin; Py_ssize_t size; };
-
-/* The words of a line before " - ", and what comes after that as one more. How many those before it are; 0 if it is odd. */
-static int words_of(const char *line, const char *end, struct word *words)
-{
-	for (int count = 0; count < MOST_WORDS; count++) {
-		const char *space = memchr(line, ' ', end - line);
-
-		if (!space || space == line)
-			return 0;
-		if (space - line == 1 && *line == '-') {
-			words[count] = (struct word){ space + 1, end - space - 1 };
-			return count >= LEAST_WORDS ? count : 0;
-		}
-		words[count] = (struct word){ line, space - line };
-		line = space + 1;
-	}
-	return 0;
-}
-
-/* The words of a column: a list of those before `since`, and from that row on the last one. */
-struct column { PyObject *list, *last; struct word word; Py_ssize_t since; };
-
-/* Puts the last word into the list, so that the column ends before `row`. */
-static int settle(struct column *column, Py_ssize_t row)
-{
-	for (; column->since < row; column->since++)
-		if (PyList_Append(column->list, column->last) < 0)
-			return -1;
-	return 0;
-}
-
-static int add_word(struct column *column, struct word word, Py_ssize_t row)
-{
-	if (row && word.size == column->word.size && !memcmp(word.begin, column->word.begin, word.size)) {
-		column->word = word; /* which is at hand */
-		return 0;
-	}
-	PyObject *text = PyUnicode_DecodeUTF8(word.begin, word.size, "surrogateescape");
-
-	if (!text || (!row && !(column->list = PyList_New(0))) || settle(column, row) < 0) {
-		Py_XDECREF(text);
-		return -1;
-	}
-	Py_XDECREF(column->last);
-	column->last = text;
-	column->word = word;
-	return 0;
-}
-
-static int add_number(PyObject *list, struct word word)
-{
-	long long value = 0;
-	PyObject *number;
-	int failed;
-
-	for (Py_ssize_t at = 0; at < word.size; at++)
-		value = 10 * value + (word.begin[at] - '0');
-	number = PyLong_FromLongLong(value);
-	failed = number ? PyList_Append(list, number) : -1;
-	Py_XDECREF(number);
-	return failed;
-}
-
-static int is_number(struct word word)
-{
-	for (Py_ssize_t at = 0; at < word.size; at++)
-		if (word.begin[at] < '0' || word.begin[at] > '9')
-			return 0;
-	return word.size <= DIGITS;
-}
-
-PyDoc_STRVAR(words_doc, "words(text, begin) -> (end, rows, whether any has a backslash, numbers, columns)\n\n"
-	"Part the lines from `begin` on that have as many words before \" - \" as the first of them. The first words are numbers;\n"
-	"the columns are of the others, and the last of what comes after: a list, and the text that all rows after it have.");
-
-static PyObject *words(PyObject *self, PyObject *args)
-{
-	struct column columns[MOST_WORDS] = { { NULL, NULL, { NULL, 0 }, 0 } };
-	struct word now[MOST_WORDS];
-	PyObject *numbers = PyList_New(0), *parted = NULL, *found = NULL;
-	Py_ssize_t begin, rows = 0;
-	Py_buffer text;
-	int width = 0;
-
-	(void)self;
-	if (!numbers || !PyArg_ParseTuple(args, "y*n", &text, &begin)) {
-		Py_XDECREF(numbers);
-		return NULL;
-	}
-	const char *start = (const char *)text.buf + (begin < 0 || begin > text.len ? text.len : begin);
-	const char *line = start, *stop = (const char *)text.buf + text.len, *end;
-	while ((end = memchr(line, '\n', stop - line))) {
-		int count = words_of(line, end, now);
-
-		if (!count || (rows && count != width) || !is_number(now[0]))
-			break;
-		width = count;
-		if (add_number(numbers, now[0]) < 0)
-			goto release;
-		for (int at = 1; at <= width; at++)
-			if (add_word(&columns[at], now[at], rows) < 0)
-				goto release;
-		rows++;
-		line = end + 1;
-	}
-	if (!(parted = PyList_New(0)))
-		goto release;
-	for (int at = 1; rows && at <= width; at++) {
-		PyObject *column = Py_BuildValue("(OO)", columns[at].list, columns[at].last);
-
-		if (!column || PyList_Append(parted, column) < 0) {
-			Py_XDECREF(column);
-			goto release;
-		}
-		Py_DECREF(column);
-	}
-	int escaped = memchr(start, '\\', line - start) != NULL;
-	found = Py_BuildValue("(nniOO)", line - (const char *)text.buf, rows, escaped, numbers, parted);
-release:
-	for (int at = 1; at < MOST_WORDS; at++) {
-		Py_XDECREF(columns[at].list);
-		Py_XDECREF(columns[at].last);
-	}
-	Py_XDECREF(numbers);
-	Py_XDECREF(parted);
-	PyBuffer_Release(&text);
-	return found;
-}
-
-static PyMethodDef methods[] = {
-	{ "run", run, METH_VARARGS, run_doc }, { "words", words, METH_VARARGS, words_doc }, { NULL, NULL, 0, NULL },
-};
+static PyMethodDef methods[] = { { "run", run, METH_VARARGS, run_doc }, { NULL, NULL, 0, NULL } };
 
 static int exec(PyObject *module)
 {

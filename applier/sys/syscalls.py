@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NoReturn
 
-    from mountplan.planner.tables.mountinfo import Words
-
 told = False  # whether each call is shown: tracing.py
 loop: Any = None  # what _loop.c was built as; False if it was not
 _LOOP_VERSION = 2  # VERSION in there
-_LONG = 1 << 14  # bytes of a table for which that is loaded
 
 
 # What ctypes makes of _ctypes, as far as it is needed here. It makes much more, which took a
@@ -131,14 +128,6 @@ def load_loop() -> None:
             loop = False
         if getattr(loop, "VERSION", 0) != _LOOP_VERSION:  # built in a checkout that was another one then
             loop = False
-
-
-def words_of(text: bytes | memoryview) -> Words | None:
-    """What parts the lines of a long table for parse_mountinfo(), if that was built."""
-    if len(text) < _LONG:
-        return None
-    load_loop()
-    return loop.words if loop else None
 
 
 def _errno() -> int:

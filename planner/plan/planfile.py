@@ -29,6 +29,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.plan_reading import read_plan
 from mountplan.planner.plan.proof import prove
 from mountplan.planner.plan.proof_values import REMEDY
+from mountplan.planner.tables.columns import load_native
 from mountplan.version import __version__
 
 TYPE_CHECKING = False
@@ -75,6 +76,7 @@ def parse_plan(text: bytes | str, file: str) -> Plan:
 
     Formatting and the order of keys are free, contents are not. Raises PlanFileError.
     """
+    load_native(len(text))
     with no_collector():
         document = _parse(text, file)
         _check_format(document, file)

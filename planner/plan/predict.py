@@ -24,6 +24,7 @@ from mountplan.planner.tables.columns import (
     extent_of,
     mapped,
     record_at,
+    without,
 )
 from mountplan.planner.tables.namespace_file import file_row
 from mountplan.planner.tables.table import UNTOLD, GrowingTable, MountRow, MountTable, Walks, copied
@@ -281,7 +282,7 @@ def _roots(sources: Column, roots: Column, extent: tuple[str, str]) -> Column:
     if isinstance(sources, AlikeColumn) and sources.value.root == "/":
         above = sources.value.mountpoint.rstrip("/")
         if are_below(above + "/", extent):
-            return [root[len(above) :] for root in roots] if above else roots
+            return without(roots, above) if above else roots
     return list(map(_root, sources, roots))
 
 

@@ -13,7 +13,7 @@ from mountplan.planner.plan.proof_values import Wrong, all_plain, asked_for
 from mountplan.planner.plan.step_effects import TREE
 from mountplan.planner.plan.step_runs import StepRun, columns_of_run
 from mountplan.planner.plan.steps import STAGE, YARD
-from mountplan.planner.tables.columns import AlikeColumn
+from mountplan.planner.tables.columns import AlikeColumn, directories_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class RunProof(ProofState):
         there_before = parent.places.keys()
         if len(new) < len(places) or "" in new or "" in there_before or not new.isdisjoint(there_before):
             raise _NotPlain
-        directories = {place.rpartition("/")[0] for place in places}
+        directories = directories_of(places)
         while directories - {""}:
             if not new.isdisjoint(directories) or not there_before.isdisjoint(directories):
                 raise _NotPlain

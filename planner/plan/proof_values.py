@@ -10,6 +10,7 @@ from mountplan.planner.light import remember
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.run_settings import NAMESPACE_KINDS, RunSettings
+from mountplan.planner.tables.columns import are_plain
 from mountplan.planner.tables.layerpath import OF_LAYERS
 from mountplan.planner.tables.namespace_file import is_identity
 
@@ -74,6 +75,9 @@ def all_plain(paths: Sequence[str], before: str = "") -> bool:
     """True if each, with what comes `before` it, is an absolute path that needs no closer look: is_plain() of all
     without their slash, at once.
     """
+    known = are_plain(paths, before, SHORT + 1)
+    if known is not None:
+        return known
     begin = "\0" + before
     text = f"{begin}{begin.join(paths)}\0"
     return (

@@ -20,8 +20,25 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
+_VERSION = 1  # VERSION in _columns.c
+_LONG = 1 << 14  # bytes of a text whose columns are worth loading it
 _FEW = 64
 _PARTS = 4  # of a column: of more it is a list
+
+
+native: Any = None  # what _columns.c was built as, once something long was read; False if it was not
+
+
+def load_native(length: int) -> None:
+    """Have what was built from C, if it pays for a text of this length."""
+    global native
+    if native is None and length >= _LONG:
+        try:
+            native = __import__("mountplan.planner.tables._columns", fromlist=("words",))
+        except ImportError:
+            native = False
+        if getattr(native, "VERSION", 0) != _VERSION:  # built in a checkout that was another one then
+            native = False
 
 
 class AlikeColumn(_Base):
@@ -232,13 +249,43 @@ def _beside_one_another(*columns: Column) -> Iterator[tuple[int, list[Column]]]:
 
 def extent_of(paths: Column) -> tuple[str, str]:
     """The first and the last of the paths, in the order of texts: what both begin with, all do."""
-    texts = list(map(str, paths))  # a TargetPath has an order of its own
-    return min(texts), max(texts)
+    found: tuple[str, str] | None = native.extent(paths) if native else None
+    if found is None:
+        texts = list(map(str, paths))  # a TargetPath has an order of its own
+        found = min(texts), max(texts)
+    return found
 
 
 def are_below(above: str, extent: tuple[str, str]) -> bool:
     """Whether all paths begin like that of which this is extent_of()."""
     return extent[0].startswith(above) and extent[1].startswith(above)
+
+
+def directories_of(paths: Column) -> set[str]:
+    """What is before the last slash of each; "" if there is none."""
+    found: set[str] | None = native.directories(paths) if native else None
+    return {path.rpartition("/")[0] for path in paths} if found is None else found
+
+
+def without(paths: Column, begin: str) -> list[str]:
+    """What each has after `begin`, with which all of them begin."""
+    found: list[str] | None = native.without(paths, begin) if native else None
+    return [path[len(begin) :] for path in paths] if found is None else found
+
+
+def are_same(column: Column, begin: int, other: Column, other_begin: int, count: int) -> bool:
+    """Whether so many texts are equal, from one place on in each."""
+    found: bool | None = native.same(column, begin, other, other_begin, count) if native else None
+    if found is None:
+        found = column[begin : begin + count] == other[other_begin : other_begin + count]
+    return found
+
+
+def are_plain(paths: Column, before: str, most: int) -> bool | None:
+    """Whether each, with what comes `before` it, is an absolute path of ASCII in which no name is empty or begins with
+    a dot, and has at most so many characters. None if it takes Python to tell.
+    """
+    return native.plain(paths, before, most) if native else None
 
 
 def part_of(records: Sequence[Any], begin: int, end: int) -> Sequence[Any]:

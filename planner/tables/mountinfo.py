@@ -8,22 +8,16 @@ from sys import intern
 
 from mountplan.planner.errors import TableError
 from mountplan.planner.light import regex
-from mountplan.planner.tables.columns import AlikeColumn, equal_until, first_places, joined, mapped
+from mountplan.planner.tables import columns
+from mountplan.planner.tables.columns import AlikeColumn, equal_until, first_places, joined, load_native, mapped
 from mountplan.planner.tables.table import GrowingTable, MountRow, MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any, TypeAlias
+    from typing import Any
 
     from mountplan.planner.tables.columns import Column, Columns
-
-    # Of text from a place on: where the lines end that have as many words before " - " as the first of them, how many
-    # they are (none if the first is odd), whether there is a backslash in one, the first words as numbers, and columns
-    # of the others, the last of all that comes after " - ": a list, and what all have that are not in it.
-    Words: TypeAlias = Callable[
-        [bytes | memoryview, int], tuple[int, int, bool, list[int], list[tuple[list[str], str]]]
-    ]
 
 _MANY = 64  # lines that are worth it
 _BLOCK = 1 << 16  # bytes at once: their words take the room that those of the last had, which is at hand
@@ -39,41 +33,39 @@ def unescape(field: str) -> str:
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field)
 
 
-def parse_mountinfo(text: bytes | memoryview, words: Words | None = None) -> MountTable:
-    """Read one namespace's mount table, keeping the kernel's order. `words` is what parts lines, if there is anything
-    quicker than this module.
+def parse_mountinfo(text: bytes | memoryview) -> MountTable:
+    """Read one namespace's mount table, keeping the kernel's order.
 
     Paths and sources have octal escapes undone and undecodable bytes kept (surrogateescape); options keep the escapes,
     without which a comma in a value would look like its end. `mount_id` may be reused after an
     unmount. Raises TableError with the line number; never returns half a table.
     """
     table, ends, at = GrowingTable(), dict[str, tuple[str, str, str]](), 0
-    for begin, end, columns in _in_columns(text, words, ends) if words else ():
+    load_native(len(text))
+    for begin, end, told in _in_columns(text, ends):
         _add_all(table, text[at:begin], ends)
-        table.add_columns(columns)
+        table.add_columns(told)
         at = end
     _add_all(table, text[at:], ends)
     return table.table()
 
 
-def _in_columns(
-    text: bytes | memoryview, words: Words, ends: dict[str, tuple[str, str, str]]
-) -> Iterator[tuple[int, int, Columns]]:
-    """Where lines begin and end that need not be read one by one, and what they say."""
+def _in_columns(text: bytes | memoryview, ends: dict[str, tuple[str, str, str]]) -> Iterator[tuple[int, int, Columns]]:
+    """Where lines begin and end that C can part into words, and what they say."""
     at = 0
-    while at < len(text):
+    while at < len(text) and columns.native:
         begin = at
-        at, rows, escaped, numbers, parted = words(text, begin)
+        at, rows, escaped, numbers, parted = columns.native.words(text, begin)
         if rows < _MANY:
             at = _line_end(text, at)  # past the line that is not like those before it, or is odd
             continue
         others = [joined([column, AlikeColumn(last, rows - len(column))]) for column, last in parted]
         try:
-            columns = _columns([numbers, *others[:-1]], others[-1], ends, escaped=escaped)
+            told = _columns([numbers, *others[:-1]], others[-1], ends, escaped=escaped)
         except ValueError:
-            columns = None
-        if columns is not None:
-            yield begin, at, columns
+            told = None
+        if told is not None:
+            yield begin, at, told
 
 
 def _line_end(text: bytes | memoryview, at: int) -> int:
@@ -104,13 +96,13 @@ def _add(table: GrowingTable, text: bytes, ends: dict[str, tuple[str, str, str]]
     while at < len(lines):
         end = equal_until(spaces, at)
         try:
-            columns = _parted(heads[at:end], spaces[at] + 1, tails[at:end], ends) if end - at >= _MANY else None
+            told = _parted(heads[at:end], spaces[at] + 1, tails[at:end], ends) if end - at >= _MANY else None
         except ValueError:
-            columns = None
-        if columns is None:
+            told = None
+        if told is None:
             table.last += _rows(lines[at:end], first + at)
         else:
-            table.add_columns(columns)
+            table.add_columns(told)
         at = end
 
 
@@ -148,11 +140,11 @@ def _columns(
         fstype, source, options = tail.split(" ", 2)  # so that each of these words is in memory but once
         ends[tail] = unescape(fstype), unescape(source), options
     after = mapped(tails, ends.__getitem__)
-    columns = (
+    fields = (
         mount_id, _once(parent_id, int), _once(device, intern), root, mountpoint, _once(attributes, intern),
         *told.values(), *(mapped(after, itemgetter(place)) for place in range(3)),
     )  # fmt: skip
-    return dict(zip(MountRow._fields, columns, strict=True))
+    return dict(zip(MountRow._fields, fields, strict=True))
 
 
 def _once(words: Column, function: Callable[[str], Any]) -> Column:

@@ -8,26 +8,31 @@ from typing import Any
 
 import pytest
 
-from mountplan.applier.sys import syscalls
 from mountplan.planner.errors import TableError
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import predict
 from mountplan.planner.plan import steps as s
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, parse_plan
+from mountplan.planner.plan.proof_values import all_plain
 from mountplan.planner.plan.step_columns import StepColumns, columns_of_kind, kinds_of, steps_between
 from mountplan.planner.plan.step_runs import BINDS, columns_of_run, runs_of
+from mountplan.planner.tables import columns as columns_module
 from mountplan.planner.tables import mountinfo
 from mountplan.planner.tables.columns import (
     AlikeColumn,
     JoinedColumn,
     RecordColumns,
+    are_plain,
+    are_same,
     columns_of,
+    directories_of,
     equal_until,
     extent_of,
     first_places,
     joined,
     picked,
+    without,
 )
 from mountplan.planner.tables.table import MountRow, MountTable, Walks
 from tests.planner.plans import shop, wide
@@ -35,7 +40,8 @@ from tests.planner.test_proof_runs import HOST, SPECS, planned
 
 PLANS = (shop(), wide(3), *map(planned, SPECS.values()))
 
-syscalls.load_loop()
+columns_module.load_native(1 << 20)
+WAYS = (False, columns_module.native) if columns_module.native else (False,)  # by Python, and by what C was built as
 
 
 def read(plan: Plan) -> Plan:
@@ -155,10 +161,10 @@ def test_lines_of_a_mount_table_are_read_together_as_one_by_one(monkeypatch: pyt
         for least, block in ((1 << 30, 1 << 16), (1, 1 << 16), (2, 1), (4, 200)):
             monkeypatch.setattr(mountinfo, "_MANY", least)
             monkeypatch.setattr(mountinfo, "_BLOCK", block)
-            for by_c in (False, True) if syscalls.loop else (False,):
-                parted = syscalls.loop.words if by_c else None
+            for by_c in WAYS:
+                monkeypatch.setattr(columns_module, "native", by_c)
                 try:
-                    found.append(tuple(mountinfo.parse_mountinfo(memoryview(text) if by_c else text, parted).rows))
+                    found.append(tuple(mountinfo.parse_mountinfo(memoryview(text) if by_c else text).rows))
                     tables += 1
                 except TableError as error:
                     found.append((str(error) if text.endswith(b"\n") else "",))  # which of two is told first
@@ -183,3 +189,26 @@ def test_where_many_paths_lead_is_where_each_leads() -> None:
         assert [Walks(MountTable(tuple(rows))).end_of(path) for path in wanted] == list(found), (rows, wanted)
         alone += isinstance(found, AlikeColumn)
     assert 300 < alone < 2700, alone
+
+
+def test_what_is_asked_of_texts_in_c_is_what_python_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = set()
+    for seed in range(3000):
+        dice = random.Random(seed)
+        pieces = dice.choice(("ab/", "a/.", "a/\0", "a/\xe9", "a/\udc80"))
+        above = "/" + "".join(dice.choices("ab/", k=dice.randrange(4)))
+        texts = [above + "".join(dice.choices(pieces, k=dice.randrange(6))) for _ in range(dice.randrange(1, 5))]
+        paths = dice.choice((texts, [*texts, TargetPath("/x")], tuple(texts), [text[1:] for text in texts]))
+        before, most = dice.choice((("", 9), ("/", 3), ("/", 9)))
+        other = [dice.choice((text, "".join(list(text)), "/a")) for text in paths]
+        found = []
+        for way in WAYS:
+            monkeypatch.setattr(columns_module, "native", way)
+            found.append((
+                extent_of(paths), directories_of(paths), without(paths, ""), all_plain(paths, before),
+                without(paths, above) if paths[0][:1] == "/" and paths[-1] != "/x" else [],
+                are_same(paths, 1, other, 1, len(paths) - 1), are_same(paths, 0, other, 1, len(paths)),
+            ))  # fmt: skip
+            told.add(are_plain(paths, before, most))
+        assert found[:1] * len(found) == found, paths
+    assert told == ({None, True, False} if len(WAYS) > 1 else {None})
