@@ -9,7 +9,7 @@ from mountplan.planner.names import Handle
 from mountplan.planner.plan.plan import ExpectedMount
 from mountplan.planner.plan.proof_values import is_among
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.columns import AlikeColumn, columns_of
+from mountplan.planner.tables.columns import AlikeColumn, are_same, columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class ProvenRun(NamedTuple):
     names: Column
     roots: Column
     kinds: Column  # of the roots
-    places: Column  # in the parent, with a slash before
+    places: Column  # in the parent
     bits: Column  # attributes: set
     clear: Column  # and cleared
     joined: tuple[Column, Column, Column] | None  # the seeds' handles, their groups, and those they receive from
@@ -145,7 +145,7 @@ class ProvenRun(NamedTuple):
             self.numbers.update(zip(self.names, range(len(self.names)), strict=True))
         at = self.numbers[name]
         one = ProofMount(name, self.filesystem, self.roots[at], self.kinds[at])
-        one.parent, one.place, one.space, one.held = self.parent, self.places[at][1:], self.space, False
+        one.parent, one.place, one.space, one.held = self.parent, self.places[at], self.space, False
         one.own = self.bits[at], self.clear[at]
         if self.joined is not None:
             one.seed = seeds[self.joined[0][at]]
@@ -153,7 +153,7 @@ class ProvenRun(NamedTuple):
 
     def name_at(self, place: str) -> Handle:
         """Of the one that stands at a relative path in the parent."""
-        name: Handle = self.names[self.places.index(f"/{place}")]
+        name: Handle = self.names[self.places.index(place)]
         return name
 
     def come_to(self, promised: Any) -> bool:
@@ -164,20 +164,19 @@ class ProvenRun(NamedTuple):
         says = columns_of(promised, ExpectedMount)
         groups, masters = ("", "") if self.joined is None else self.joined[1:]
         comes: dict[str, Any] = {
-            "name": self.names, "parent": self.parent.name, "place": self.places,
+            "name": self.names, "parent": self.parent.name,
             "filesystem": "" if self.filesystem is None else self.filesystem.name,
-            "root": self.roots if self.filesystem is None else ["/" + root for root in self.roots],
             "recursive": False, "set": self.bits, "clear": self.clear, "below_set": 0, "below_clear": 0,
             "idmapped": False, "unbindable": False, "group": groups, "master": masters, "lock": "", "inherits": "",
             "brings": "",
         }  # fmt: skip
-        if comes.keys() | {"recursive_attributes", "origin"} != says.keys():
+        paths = {"place": (self.places, "/"), "root": (self.roots, "" if self.filesystem is None else "/")}
+        if comes.keys() | paths.keys() | {"recursive_attributes", "origin"} != says.keys() or len(promised) != number:
             return False
         return all(
-            len(says[name]) == number
-            and (says[name] == one if isinstance(one, (list, AlikeColumn)) else says[name].count(one) == number)
+            says[name] == one if isinstance(one, (list, AlikeColumn)) else says[name].count(one) == number
             for name, one in comes.items()
-        )
+        ) and all(are_same(says[name], 0, one, 0, number, before) for name, (one, before) in paths.items())
 
 
 # Shared by all to which nothing was added yet: most things are leaves, and a dictionary each would be most of what is

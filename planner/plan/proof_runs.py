@@ -41,11 +41,11 @@ class RunProof(ProofState):
             filesystem, roots, kinds = self._cloned(columns)
             bits, clear = _attributes(columns["s"]) if "s" in columns else [AlikeColumn(0, len(names))] * 2
             places = set(attach["path"])
-            parent, absolute = self._attached(attach, kinds, places)
+            parent = self._attached(attach, kinds, places)
             joined = self._joined(columns["j"]["seed"], filesystem) if "j" in columns else None
         except (_NotPlain, Wrong):
             return False
-        proven = ProvenRun(self.space, parent, filesystem, names, roots, kinds, absolute, bits, clear, joined, {})
+        proven = ProvenRun(self.space, parent, filesystem, names, roots, kinds, attach["path"], bits, clear, joined, {})
         self.made.update(dict.fromkeys(new, proven))
         parent.attach_all(places, proven)
         self.runs[names[0]] = proven
@@ -67,8 +67,8 @@ class RunProof(ProofState):
             raise _NotPlain
         return filesystem, paths, kinds
 
-    def _attached(self, columns: Columns, kinds: Column, new: set[str]) -> tuple[ProofMount, Column]:
-        """The mount on which they are, and where on it, with a slash before; `new` is where without one."""
+    def _attached(self, columns: Columns, kinds: Column, new: set[str]) -> ProofMount:
+        """The mount on which they are; `new` is where."""
         _, above, places, careful, tree = columns.values()
         handle = _only(above)
         if handle in (YARD, STAGE):
@@ -97,7 +97,7 @@ class RunProof(ProofState):
             if not new.isdisjoint(directories) or not there_before.isdisjoint(directories):
                 raise _NotPlain
             directories = {directory.rpartition("/")[0] for directory in directories}
-        return parent, ["/" + place for place in places]
+        return parent
 
     def _joined(self, handles: Column, filesystem: Filesystem | None) -> tuple[Column, Column, Column]:
         """What ProvenRun has of it."""

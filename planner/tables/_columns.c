@@ -53,27 +53,28 @@ static PyObject *extent(PyObject *self, PyObject *list)
 	return Py_BuildValue("(s#s#)", first.begin, first.size, last.begin, last.size);
 }
 
-PyDoc_STRVAR(same_doc, "same(texts, begin, others, other_begin, count) -> whether so many from there on are equal");
+PyDoc_STRVAR(same_doc, "same(texts, begin, others, other_begin, count, before) -> whether so many texts from there on are the\n"
+	"others with this text before each");
 
 static PyObject *same(PyObject *self, PyObject *args)
 {
 	PyObject *list, *other;
 	Py_ssize_t begin, other_begin, count;
+	struct text before, one, another;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "OnOnn", &list, &begin, &other, &other_begin, &count))
+	if (!PyArg_ParseTuple(args, "OnOnns#", &list, &begin, &other, &other_begin, &count, &before.begin, &before.size))
 		return NULL;
 	if (!PyList_Check(list) || !PyList_Check(other) || begin < 0 || other_begin < 0 || count < 0
 		|| begin + count > PyList_Size(list) || other_begin + count > PyList_Size(other))
 		Py_RETURN_NONE;
 	for (Py_ssize_t at = 0; at < count; at++) {
-		struct text one, another;
-
-		if (PyList_GetItem(list, begin + at) == PyList_GetItem(other, other_begin + at))
+		if (!before.size && PyList_GetItem(list, begin + at) == PyList_GetItem(other, other_begin + at))
 			continue;
 		if (!text_at(list, begin + at, &one) || !text_at(other, other_begin + at, &another))
 			Py_RETURN_NONE;
-		if (compare(one, another))
+		if (one.size != before.size + another.size || memcmp(one.begin, before.begin, before.size)
+			|| memcmp(one.begin + before.size, another.begin, another.size))
 			Py_RETURN_FALSE;
 	}
 	Py_RETURN_TRUE;

@@ -273,11 +273,12 @@ def without(paths: Column, begin: str) -> list[str]:
     return [path[len(begin) :] for path in paths] if found is None else found
 
 
-def are_same(column: Column, begin: int, other: Column, other_begin: int, count: int) -> bool:
-    """Whether so many texts are equal, from one place on in each."""
-    found: bool | None = native.same(column, begin, other, other_begin, count) if native else None
+def are_same(column: Column, begin: int, other: Column, other_begin: int, count: int, before: str = "") -> bool:
+    """Whether so many texts, from one place on in each column, are the others with a text `before` each."""
+    found: bool | None = native.same(column, begin, other, other_begin, count, before) if native else None
     if found is None:
-        found = column[begin : begin + count] == other[other_begin : other_begin + count]
+        others = other[other_begin : other_begin + count]
+        found = column[begin : begin + count] == ([before + one for one in others] if before else others)
     return found
 
 
