@@ -18,7 +18,7 @@ from mountplan.planner.light import Protocol
 from mountplan.planner.names import Handle
 from mountplan.planner.plan.step_runs import BINDS, LEAST, StepRun, runs_of, whole_columns
 from mountplan.planner.plan.steps import STAGE, YARD
-from mountplan.planner.tables.columns import are_same, equal_until
+from mountplan.planner.tables.columns import are_same, equal_until, part_of_column
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,14 +141,11 @@ class _RowsOfRun:
     def _is_of_one_mount(self) -> bool:
         """Whether the steps of each row are about the same mount."""
         mounts = [
-            (columns["handle" if kind == "r" else "mount"], first)
+            part_of_column(columns["handle" if kind == "r" else "mount"], first, first + self._count)
             for kind, (columns, first) in self._columns.items()
             if kind not in "ne"
         ]
-        return all(
-            are_same(one, begin, other, other_begin, self._count)
-            for (one, begin), (other, other_begin) in pairwise(mounts)
-        )
+        return all(are_same(one, other) for one, other in pairwise(mounts))
 
     def _step(self, row: int) -> int:
         return self._run.begin + row * self._width

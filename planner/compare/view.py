@@ -8,7 +8,7 @@ from mountplan.planner.tables.table import MountTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mountplan.planner.tables.options import Pairs
 
@@ -40,7 +40,7 @@ class View(NamedTuple):
 
     namespace: str
     table: MountTable
-    origins: tuple[str, ...] = ()
+    origins: Sequence[str] = ()
     asked: Mapping[str, Pairs] | None = None
     idmaps: Mapping[int, IdMapping] | None = None
     groups: Mapping[int, str] = {}

@@ -22,7 +22,9 @@ from mountplan.planner.tables.columns import (
     columns_of,
     equal_until,
     extent_of,
+    joined,
     mapped,
+    part_of_column,
     record_at,
     without,
 )
@@ -31,7 +33,7 @@ from mountplan.planner.tables.table import UNTOLD, GrowingTable, MountRow, Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mountplan.planner.tables.columns import Column, Columns
 
@@ -46,8 +48,8 @@ class Prediction(NamedTuple):
 
     namespace: str
     table: MountTable
-    origins: tuple[str, ...]
-    names: tuple[str, ...]
+    origins: Sequence[str]
+    names: Sequence[str]
     options: dict[str, tuple[tuple[str, str | bool], ...]]  # what was asked of each new superblock, by device
 
 
@@ -94,7 +96,7 @@ def predict(plan: Plan, host: MountTable) -> tuple[Prediction, ...]:
         altered = [one for one in plan.expected.altered if one.namespace == namespace.name]
         _predict(namespace, rows, filesystems, groups, masters, walks, below, altered, lone)
         own_groups = rows.own_groups
-        found.append(Prediction(namespace.name, rows.table(), tuple(rows.origins), tuple(rows.names), options))
+        found.append(Prediction(namespace.name, rows.table(), *rows.told(), options))
     return tuple(found)
 
 
@@ -131,18 +133,29 @@ def _as_told(made: ExpectedFilesystem) -> ExpectedFilesystem:
 
 
 class _Rows(GrowingTable):
-    __slots__ = ("names", "origins", "own_groups")
+    __slots__ = ("_told", "names", "origins", "own_groups")
 
     def __init__(self, own_groups: int) -> None:
         super().__init__()
         self.own_groups = own_groups  # how many have been made, in all namespaces
-        self.origins: list[str] = []
+        self.origins: list[str] = []  # of the last rows, those that came one by one, and their names
         self.names: list[str] = []
+        self._told: list[tuple[Column, Column]] = []  # those of the rows before
 
     def add(self, row: MountRow, origin: str, name: str) -> None:
         self.last.append(row)
         self.origins.append(origin)
         self.names.append(name)
+
+    def add_all(self, columns: Columns, origins: Column, names: Column) -> None:
+        self._told += [(self.origins, self.names), (origins, names)]
+        self.origins, self.names = [], []
+        self.add_columns(columns)
+
+    def told(self) -> tuple[Column, Column]:
+        """The origins of all rows, and their names."""
+        origins, names = zip(*self._told, (self.origins, self.names), strict=True)
+        return joined(origins), joined(names)
 
 
 def _predict(
@@ -161,20 +174,19 @@ def _predict(
     columns = columns_of(namespace.mounts, ExpectedMount)
     alike = [columns[name] for name in _ALIKE]
     parents = columns["parent"]
-    wanted = set(parents)  # the mounts whose numbers are asked for
+    wanted = set(parents) - {""}  # the mounts whose numbers are asked for
     at, next_look, patience = 0, 0, 1
     while at < len(parents):
         if at >= next_look:
             end = min(equal_until(column, at) for column in alike)
-            some = _alike({name: column[at:end] for name, column in columns.items()}, rows, filesystems, groups,
-                          masters, walks, numbers, trees) if end - at >= _MANY else None  # fmt: skip
+            some: Columns | None = None
+            if end - at >= _MANY:
+                part = {name: part_of_column(column, at, end) for name, column in columns.items()}
+                some = _alike(part, rows, filesystems, groups, masters, walks, numbers, trees)
             if some is not None:
-                names = columns["name"][at:end]
-                if not wanted.isdisjoint(names):
-                    numbers.update(zip(names, some["mount_id"], strict=True))
-                rows.add_columns(some)
-                rows.origins += columns["origin"][at:end]
-                rows.names += names
+                if not wanted <= numbers.keys():
+                    numbers.update(zip(part["name"], some["mount_id"], strict=True))
+                rows.add_all(some, part["origin"], part["name"])
                 at, patience = end, 1
                 continue
             patience = min(2 * patience, _MANY)  # where it leads to nothing, it is not tried each time
@@ -248,7 +260,8 @@ def _alike(
     below = rows.mountpoint(numbers[above] - 1)
     below = "" if below == "/" else below
     places = mounts["place"]
-    mountpoints = places if not below and "" not in places else [below + place or "/" for place in places]
+    all_told = not below and extent_of(places)[0] != ""
+    mountpoints = places if all_told else [below + place or "/" for place in places]
     parent_ids: Column = AlikeColumn(numbers[above], count)
     if above in trees:
         parent_ids = mapped(trees[above].ends_of(mountpoints, extent_of(mountpoints)), attrgetter("mount_id"))

@@ -176,7 +176,7 @@ class ProvenRun(NamedTuple):
         return all(
             says[name] == one if isinstance(one, (list, AlikeColumn)) else says[name].count(one) == number
             for name, one in comes.items()
-        ) and all(are_same(says[name], 0, one, 0, number, before) for name, (one, before) in paths.items())
+        ) and all(are_same(says[name], one, before) for name, (one, before) in paths.items())
 
 
 # Shared by all to which nothing was added yet: most things are leaves, and a dictionary each would be most of what is

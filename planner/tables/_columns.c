@@ -33,21 +33,31 @@ static int compare(struct text one, struct text other)
 	return found ? found : (one.size > other.size) - (one.size < other.size);
 }
 
-PyDoc_STRVAR(extent_doc, "extent(texts) -> (first, last): in the order of characters");
+/* Whether that is a list, and has so many texts. */
+static int has(PyObject *list, Py_ssize_t begin, Py_ssize_t end)
+{
+	return PyList_Check(list) && begin >= 0 && begin <= end && end <= PyList_Size(list);
+}
 
-static PyObject *extent(PyObject *self, PyObject *list)
+PyDoc_STRVAR(extent_doc, "extent(texts, begin, end) -> (first, last): in the order of characters");
+
+static PyObject *extent(PyObject *self, PyObject *args)
 {
 	struct text text, first = { NULL, 0 }, last = { NULL, 0 };
+	PyObject *list;
+	Py_ssize_t begin, end;
 
 	(void)self;
-	if (!PyList_Check(list) || !PyList_Size(list))
+	if (!PyArg_ParseTuple(args, "Onn", &list, &begin, &end))
+		return NULL;
+	if (!has(list, begin, end) || begin == end)
 		Py_RETURN_NONE;
-	for (Py_ssize_t at = 0; at < PyList_Size(list); at++) {
+	for (Py_ssize_t at = begin; at < end; at++) {
 		if (!text_at(list, at, &text))
 			Py_RETURN_NONE;
-		if (!at || compare(text, first) < 0)
+		if (at == begin || compare(text, first) < 0)
 			first = text;
-		if (!at || compare(text, last) > 0)
+		if (at == begin || compare(text, last) > 0)
 			last = text;
 	}
 	return Py_BuildValue("(s#s#)", first.begin, first.size, last.begin, last.size);
@@ -65,8 +75,7 @@ static PyObject *same(PyObject *self, PyObject *args)
 	(void)self;
 	if (!PyArg_ParseTuple(args, "OnOnns#", &list, &begin, &other, &other_begin, &count, &before.begin, &before.size))
 		return NULL;
-	if (!PyList_Check(list) || !PyList_Check(other) || begin < 0 || other_begin < 0 || count < 0
-		|| begin + count > PyList_Size(list) || other_begin + count > PyList_Size(other))
+	if (!has(list, begin, begin + count) || !has(other, other_begin, other_begin + count))
 		Py_RETURN_NONE;
 	for (Py_ssize_t at = 0; at < count; at++) {
 		if (!before.size && PyList_GetItem(list, begin + at) == PyList_GetItem(other, other_begin + at))
@@ -80,21 +89,21 @@ static PyObject *same(PyObject *self, PyObject *args)
 	Py_RETURN_TRUE;
 }
 
-PyDoc_STRVAR(plain_doc, "plain(texts, before, most) -> whether each, with what comes before it, is an absolute path of ASCII\n\n"
+PyDoc_STRVAR(plain_doc, "plain(texts, begin, end, before, most) -> whether each, with what comes before it, is an absolute path of ASCII\n\n"
 	"without empty names, a last slash, or names that begin with a dot; and has at most so many characters.");
 
 static PyObject *plain(PyObject *self, PyObject *args)
 {
 	PyObject *list;
 	struct text before, text;
-	Py_ssize_t most;
+	Py_ssize_t begin, end, most;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "Os#n", &list, &before.begin, &before.size, &most))
+	if (!PyArg_ParseTuple(args, "Onns#n", &list, &begin, &end, &before.begin, &before.size, &most))
 		return NULL;
-	if (!PyList_Check(list))
+	if (!has(list, begin, end))
 		Py_RETURN_NONE;
-	for (Py_ssize_t at = 0; at < PyList_Size(list); at++) {
+	for (Py_ssize_t at = begin; at < end; at++) {
 		if (!text_at(list, at, &text))
 			Py_RETURN_NONE;
 		char last = before.size ? before.begin[before.size - 1] : 0;
@@ -113,19 +122,22 @@ static PyObject *plain(PyObject *self, PyObject *args)
 	Py_RETURN_TRUE;
 }
 
-PyDoc_STRVAR(directories_doc, "directories(texts) -> set of what is before the last slash of each, or nothing if it has none");
+PyDoc_STRVAR(directories_doc, "directories(texts, begin, end) -> set of what is before the last slash of each, or nothing if it has none");
 
-static PyObject *directories(PyObject *self, PyObject *list)
+static PyObject *directories(PyObject *self, PyObject *args)
 {
 	struct text text, before = { NULL, 0 };
-	PyObject *found;
+	PyObject *list, *found;
+	Py_ssize_t begin, end;
 
 	(void)self;
-	if (!PyList_Check(list))
+	if (!PyArg_ParseTuple(args, "Onn", &list, &begin, &end))
+		return NULL;
+	if (!has(list, begin, end))
 		Py_RETURN_NONE;
 	if (!(found = PySet_New(NULL)))
 		return NULL;
-	for (Py_ssize_t at = 0; at < PyList_Size(list); at++) {
+	for (Py_ssize_t at = begin; at < end; at++) {
 		if (!text_at(list, at, &text)) {
 			Py_DECREF(found);
 			Py_RETURN_NONE;
@@ -148,32 +160,33 @@ static PyObject *directories(PyObject *self, PyObject *list)
 	return found;
 }
 
-PyDoc_STRVAR(without_doc, "without(texts, begin) -> list of what each has after `begin`, with which all of them begin");
+PyDoc_STRVAR(without_doc, "without(texts, begin, end, text) -> list of what each has after this text, with which all of them begin");
 
 static PyObject *without(PyObject *self, PyObject *args)
 {
 	PyObject *list, *found;
-	struct text begin, text;
+	struct text before, text;
+	Py_ssize_t begin, end;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "Os#", &list, &begin.begin, &begin.size))
+	if (!PyArg_ParseTuple(args, "Onns#", &list, &begin, &end, &before.begin, &before.size))
 		return NULL;
-	if (!PyList_Check(list))
+	if (!has(list, begin, end))
 		Py_RETURN_NONE;
-	if (!(found = PyList_New(PyList_Size(list))))
+	if (!(found = PyList_New(end - begin)))
 		return NULL;
-	for (Py_ssize_t at = 0; at < PyList_Size(list); at++) {
-		if (!text_at(list, at, &text) || text.size < begin.size || memcmp(text.begin, begin.begin, begin.size)) {
+	for (Py_ssize_t at = begin; at < end; at++) {
+		if (!text_at(list, at, &text) || text.size < before.size || memcmp(text.begin, before.begin, before.size)) {
 			Py_DECREF(found);
 			Py_RETURN_NONE;
 		}
-		PyObject *one = PyUnicode_FromStringAndSize(text.begin + begin.size, text.size - begin.size);
+		PyObject *one = PyUnicode_FromStringAndSize(text.begin + before.size, text.size - before.size);
 
 		if (!one) {
 			Py_DECREF(found);
 			return NULL;
 		}
-		PyList_SetItem(found, at, one);
+		PyList_SetItem(found, at - begin, one);
 	}
 	return found;
 }
@@ -311,10 +324,10 @@ release:
 }
 
 static PyMethodDef methods[] = {
-	{ "extent", extent, METH_O, extent_doc },
+	{ "extent", extent, METH_VARARGS, extent_doc },
 	{ "same", same, METH_VARARGS, same_doc },
 	{ "plain", plain, METH_VARARGS, plain_doc },
-	{ "directories", directories, METH_O, directories_doc },
+	{ "directories", directories, METH_VARARGS, directories_doc },
 	{ "without", without, METH_VARARGS, without_doc },
 	{ "words", words, METH_VARARGS, words_doc },
 	{ NULL, NULL, 0, NULL },

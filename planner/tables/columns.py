@@ -7,7 +7,7 @@ a few operations a column instead of several objects a mount.
 from __future__ import annotations
 
 import sys
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain, islice, repeat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class AlikeColumn(_Base):
         return self.value if isinstance(found, int) else AlikeColumn(self.value, len(found))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, (list, AlikeColumn)):
+        if not isinstance(other, _COLUMNS):
             return NotImplemented
         return len(other) == self._count == other.count(self.value)
 
@@ -71,6 +71,41 @@ class AlikeColumn(_Base):
 
     def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
         return range(self._count).index(start) if value == self.value else [].index(value)
+
+
+class ListPart(_Base):
+    """Some of a list, in which nothing is touched before it is asked for. Equal to a list of them."""
+
+    __slots__ = ("begin", "end", "whole")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, whole: list[Any], begin: int, end: int) -> None:
+        self.whole, self.begin, self.end = whole, begin, end
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self.whole, self.begin, self.end)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = range(self.begin, self.end)[place]
+        if isinstance(found, int):
+            return self.whole[found]
+        if found.step == 1:
+            return ListPart(self.whole, found.start, max(found.start, found.stop))
+        return [self.whole[at] for at in found]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _COLUMNS):
+            return NotImplemented
+        return len(other) == len(self) and are_same(self, other)
+
+    def count(self, value: Any) -> int:
+        return list(self).count(value)
+
+    def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
+        return list(self).index(value, start, stop)
 
 
 class JoinedColumn(_Base):
@@ -107,7 +142,7 @@ class JoinedColumn(_Base):
         )  # fmt: skip
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, (list, AlikeColumn, JoinedColumn)):
+        if not isinstance(other, _COLUMNS):
             return NotImplemented
         if len(other) != len(self):
             return False
@@ -118,6 +153,9 @@ class JoinedColumn(_Base):
 
     def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
         return list(self).index(value, start, stop)
+
+
+_COLUMNS = (list, AlikeColumn, ListPart, JoinedColumn)
 
 
 def joined(parts: Sequence[Column]) -> Column:
@@ -247,9 +285,21 @@ def _beside_one_another(*columns: Column) -> Iterator[tuple[int, list[Column]]]:
         begin = end
 
 
+def part_of_column(column: Column, begin: int, end: int) -> Column:
+    """column[begin:end], which of a long list is no copy."""
+    if isinstance(column, list) and end - begin >= _FEW:
+        return column if end - begin == len(column) else ListPart(column, begin, end)
+    return column[begin:end]
+
+
+def _span(column: Column) -> tuple[Column, int, int]:
+    """The list in which it is, and from where to where."""
+    return (column.whole, column.begin, column.end) if isinstance(column, ListPart) else (column, 0, len(column))
+
+
 def extent_of(paths: Column) -> tuple[str, str]:
     """The first and the last of the paths, in the order of texts: what both begin with, all do."""
-    found: tuple[str, str] | None = native.extent(paths) if native else None
+    found: tuple[str, str] | None = native.extent(*_span(paths)) if native else None
     if found is None:
         texts = list(map(str, paths))  # a TargetPath has an order of its own
         found = min(texts), max(texts)
@@ -263,22 +313,22 @@ def are_below(above: str, extent: tuple[str, str]) -> bool:
 
 def directories_of(paths: Column) -> set[str]:
     """What is before the last slash of each; "" if there is none."""
-    found: set[str] | None = native.directories(paths) if native else None
+    found: set[str] | None = native.directories(*_span(paths)) if native else None
     return {path.rpartition("/")[0] for path in paths} if found is None else found
 
 
 def without(paths: Column, begin: str) -> list[str]:
     """What each has after `begin`, with which all of them begin."""
-    found: list[str] | None = native.without(paths, begin) if native else None
+    found: list[str] | None = native.without(*_span(paths), begin) if native else None
     return [path[len(begin) :] for path in paths] if found is None else found
 
 
-def are_same(column: Column, begin: int, other: Column, other_begin: int, count: int, before: str = "") -> bool:
-    """Whether so many texts, from one place on in each column, are the others with a text `before` each."""
-    found: bool | None = native.same(column, begin, other, other_begin, count, before) if native else None
+def are_same(column: Column, other: Column, before: str = "") -> bool:
+    """Whether the texts of a column are those of another one, which has as many, with a text `before` each."""
+    (whole, begin, end), (others, other_begin, _) = _span(column), _span(other)
+    found: bool | None = native.same(whole, begin, others, other_begin, end - begin, before) if native else None
     if found is None:
-        others = other[other_begin : other_begin + count]
-        found = column[begin : begin + count] == ([before + one for one in others] if before else others)
+        found = list(column) == [before + one for one in other] if before else list(column) == list(other)
     return found
 
 
@@ -286,7 +336,7 @@ def are_plain(paths: Column, before: str, most: int) -> bool | None:
     """Whether each, with what comes `before` it, is an absolute path of ASCII in which no name is empty or begins with
     a dot, and has at most so many characters. None if it takes Python to tell.
     """
-    return native.plain(paths, before, most) if native else None
+    return native.plain(*_span(paths), before, most) if native else None
 
 
 def part_of(records: Sequence[Any], begin: int, end: int) -> Sequence[Any]:
