@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum { VERSION = 2 }; /* of what is asked of this file: what was built from another one is not used (syscalls.py) */
-enum { ARGUMENTS = 6, CALLS = 32 };
+enum { ARGUMENTS = 6, CALLS = 32, COLUMNS = 8 };
 enum { IS_DIRECTORY = -1 }; /* in place of a number: fstat(2) of the first argument says that it is one */
 
 /* What an argument is: a number, the place of one in `numbers`, of an earlier call's result, or of bytes in `data`; or what
@@ -28,6 +28,10 @@ struct argument { int64_t kind, value; };
 /* A call: its number, whether a step begins with it that may hang, and whether its result is a descriptor. */
 struct call { int64_t number, foreign, opens; struct argument arguments[ARGUMENTS]; };
 
+/* A column of texts: a list, where in it the first row's is, and whether it is one of paths whose last name is asked for;
+ * the directory of the first of these; the text of the row that is made now, and that name. */
+struct column { PyObject *list; int64_t begin; int names; const char *above; size_t length; const char *text, *name; };
+
 struct program {
 	const struct call *calls;
 	int64_t count;
@@ -35,20 +39,28 @@ struct program {
 	int64_t given;
 	const char *data;
 	int64_t size;
-	PyObject *columns; /* a tuple of lists of str */
-	const int64_t *begins; /* where in each of these the first row's text is */
+	struct column columns[COLUMNS];
 	int64_t width;
 	const int64_t *each;
 };
 
-static int is_sound(const struct program *program, int64_t rows)
+/* Takes the lists of a tuple. Whether they have texts for all rows. */
+static int take_columns(struct program *program, PyObject *lists, const int64_t *begins, int64_t rows)
 {
+	if (program->width != PyTuple_Size(lists) || program->width > COLUMNS)
+		return 0;
 	for (int64_t at = 0; at < program->width; at++) {
-		PyObject *column = PyTuple_GetItem(program->columns, at);
+		PyObject *list = PyTuple_GetItem(lists, at);
 
-		if (!PyList_Check(column) || program->begins[at] < 0 || program->begins[at] + rows > PyList_Size(column))
+		if (!PyList_Check(list) || begins[at] < 0 || begins[at] + rows > PyList_Size(list))
 			return 0;
+		program->columns[at] = (struct column){ .list = list, .begin = begins[at] };
 	}
+	return 1;
+}
+
+static int is_sound(struct program *program)
+{
 	for (int64_t at = 0; at < program->count; at++)
 		for (int place = 0; place < ARGUMENTS; place++) {
 			const struct argument *one = &program->calls[at].arguments[place];
@@ -57,6 +69,8 @@ static int is_sound(const struct program *program, int64_t rows)
 
 			if (one->kind < NUMBER || one->kind > EACH || (end >= 0 && (one->value < 0 || one->value >= end)))
 				return 0;
+			if (one->kind == NAME)
+				program->columns[one->value].names = 1;
 		}
 	return program->count > 0 && program->count <= CALLS;
 }
@@ -83,9 +97,9 @@ static long make(const struct call *call, const long *words)
 }
 
 /* A row's text. Lists of ten thousand are only looked at: to count references would copy all memory after a fork(2). */
-static const char *text_of(const struct program *program, int64_t column, int64_t row)
+static const char *text_of(const struct column *column, int64_t row)
 {
-	PyObject *text = PyList_GetItem(PyTuple_GetItem(program->columns, column), program->begins[column] + row);
+	PyObject *text = PyList_GetItem(column->list, column->begin + row);
 	Py_ssize_t size;
 	const char *bytes = text ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
 
@@ -95,31 +109,28 @@ static const char *text_of(const struct program *program, int64_t column, int64_
 	return NULL;
 }
 
-static const char *name_in(const char *path)
+/* Finds the texts of a row. Whether its names are in the directories in which those of the first row are. */
+static int find_texts(struct program *program, int64_t row)
 {
-	const char *slash = strrchr(path, '/');
+	for (struct column *one = program->columns; one < program->columns + program->width; one++) {
+		one->text = text_of(one, row);
+		if (!one->names)
+			continue;
+		const char *slash = one->text ? strrchr(one->text, '/') : NULL;
+		size_t length = slash ? slash + 1 - one->text : 0;
 
-	return slash ? slash + 1 : path;
-}
-
-/* Whether each path of a row is in the directory in which that of the first row is. */
-static int is_beside_first(const struct program *program, int64_t row)
-{
-	for (int64_t at = 0; at < program->count; at++)
-		for (int place = 0; place < ARGUMENTS; place++) {
-			const struct argument *one = &program->calls[at].arguments[place];
-
-			if (one->kind != NAME)
-				continue;
-			const char *path = text_of(program, one->value, row), *first = text_of(program, one->value, 0);
-
-			if (!path || !first || name_in(path) - path != name_in(first) - first || memcmp(path, first, name_in(path) - path))
-				return 0;
+		if (row == 0) {
+			one->above = one->text;
+			one->length = length;
+		} else if (!one->text || !one->above || length != one->length || memcmp(one->text, one->above, length)) {
+			return 0;
 		}
+		one->name = one->text && one->text[length] ? one->text + length : NULL;
+	}
 	return 1;
 }
 
-/* Makes the calls of one row; the number of the one that is refused, or -1. */
+/* Makes the calls of the row whose texts were found; the number of the one that is refused, or -1. */
 static int64_t make_row(const struct program *program, int64_t row, uint64_t *counter, long *results)
 {
 	for (int64_t at = 0; at < program->count; at++)
@@ -132,7 +143,7 @@ static int64_t make_row(const struct program *program, int64_t row, uint64_t *co
 			++*counter;
 		for (int place = 0; place < ARGUMENTS; place++) {
 			const struct argument *one = &call->arguments[place];
-			const char *text = "";
+			const char *text;
 
 			switch (one->kind) {
 			case GIVEN: words[place] = program->numbers[one->value]; break;
@@ -141,10 +152,8 @@ static int64_t make_row(const struct program *program, int64_t row, uint64_t *co
 			case EACH: words[place] = program->each[row]; break;
 			case TEXT:
 			case NAME:
-				text = text_of(program, one->value, row);
-				if (text && one->kind == NAME)
-					text = name_in(text);
-				if (!text || (one->kind == NAME && !*text))
+				text = one->kind == TEXT ? program->columns[one->value].text : program->columns[one->value].name;
+				if (!text)
 					return errno = EINVAL, at;
 				words[place] = (long)text;
 				break;
@@ -181,16 +190,16 @@ static PyObject *run(PyObject *self, PyObject *args)
 	if (!PyArg_ParseTuple(args, "y*y*y*O!y*y*nO", &calls, &numbers, &data, &PyTuple_Type, &columns, &begins, &each, &rows, &counted))
 		return NULL;
 	struct program program = { calls.buf, calls.len / (Py_ssize_t)sizeof(struct call), numbers.buf, numbers.len / 8, data.buf, data.len,
-		columns, begins.buf, begins.len / 8, each.len ? each.buf : NULL };
+		.width = begins.len / 8, .each = each.buf };
 	counter.buf = NULL;
 	if (counted != Py_None && PyObject_GetBuffer(counted, &counter, PyBUF_WRITABLE) < 0)
 		goto release;
-	if (program.width != PyTuple_Size(columns) || !is_sound(&program, rows) || (counter.buf && counter.len < 8)
+	if (!take_columns(&program, columns, begins.buf, rows) || !is_sound(&program) || (counter.buf && counter.len < 8)
 		|| each.len < (takes_each(&program) ? 8 * rows : 0)) {
 		PyErr_SetString(PyExc_ValueError, "not a program of calls");
 		goto release_counter;
 	}
-	for (row = 0; row < rows && (row == 0 || is_beside_first(&program, row)); row++)
+	for (row = 0; row < rows && find_texts(&program, row); row++)
 		if ((failed = make_row(&program, row, counter.buf, open)) >= 0) {
 			number = errno;
 			break;

@@ -13,9 +13,6 @@ before.
 
 from __future__ import annotations
 
-from _operator import is_not
-from itertools import compress, repeat
-
 from mountplan.planner.errors import PlanRefused
 from mountplan.planner.names import Handle
 from mountplan.planner.plan import steps as s
@@ -23,7 +20,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.promise import Outcome, check_promise
 from mountplan.planner.plan.proof_filesystems import FilesystemProof
 from mountplan.planner.plan.proof_mounts import MountProof
-from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProofUser, ProvenRun
+from mountplan.planner.plan.proof_parts import Filesystem, ProofMount, ProofUser
 from mountplan.planner.plan.proof_runs import RunProof
 from mountplan.planner.plan.proof_state import check_maps
 from mountplan.planner.plan.proof_values import REMEDY, Wrong, check_names, check_run, is_among, refuse
@@ -228,10 +225,8 @@ class _Proof(FilesystemProof, MountProof, RunProof):
                     refuse(f"{handle} is never released")
         self._check_created()
         self._check_altered()
-        alone = list(compress(self.made.items(), map(is_not, map(type, self.made.values()), repeat(ProvenRun))))
-        check_promise(
-            Outcome(self.plan, self.made, alone, self.attached, [kept or () for kept in self.bases], self.runs)
-        )
+        kept = [kept or () for kept in self.bases]
+        check_promise(Outcome(self.plan, self.made, self.alone, self.attached, kept, self.runs))
         check_names(self.plan)
         check_run(self.plan.run)
 

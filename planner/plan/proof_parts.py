@@ -109,13 +109,12 @@ class ProofMount:
         if path in self.bare:
             self.bare = set()
 
-    def attach_all(self, paths: set[str], run: ProvenRun) -> None:
-        attached: dict[str, Any] = dict.fromkeys(paths, run)
-        if self.places:
-            self.places.update(attached)
-        else:
-            self.places = attached
-        if not self.bare.isdisjoint(paths):
+    def attach_all(self, runs: dict[str, Any]) -> None:
+        """Runs, by the paths of all that is in them."""
+        if self.places is NOTHING_ON_IT:
+            self.places = {}
+        self.places.update(runs)
+        if not self.bare.isdisjoint(runs):
             self.bare = set()
 
 

@@ -17,6 +17,7 @@ from mountplan.planner.tables.columns import AlikeColumn, directories_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import KeysView
     from typing import Any
 
     from mountplan.planner.tables.columns import Column, Columns
@@ -34,20 +35,21 @@ class RunProof(ProofState):
         names = attach["mount"]
         if any(names != one["handle" if kind == "r" else "mount"] for kind, one in columns.items()):
             return False
-        new = set(names)
-        if len(new) < len(names) or not new.isdisjoint(self.made) or not new.isdisjoint(("", YARD)):
-            return False
         try:
             filesystem, roots, kinds = self._cloned(columns)
             bits, clear = _attributes(columns["s"]) if "s" in columns else [AlikeColumn(0, len(names))] * 2
-            places = set(attach["path"])
-            parent = self._attached(attach, kinds, places)
             joined = self._joined(columns["j"]["seed"], filesystem) if "j" in columns else None
+            parent, places = self._mount(_only(attach["parent"])), attach["path"]
+            proven = ProvenRun(self.space, parent, filesystem, names, roots, kinds, places, bits, clear, joined, {})
+            there = dict.fromkeys(places, proven)
+            self._check_attached(attach, kinds, parent, there.keys())
         except (_NotPlain, Wrong):
             return False
-        proven = ProvenRun(self.space, parent, filesystem, names, roots, kinds, attach["path"], bits, clear, joined, {})
-        self.made.update(dict.fromkeys(new, proven))
-        parent.attach_all(places, proven)
+        made = dict.fromkeys(names, proven)
+        if len(made) < len(names) or not self.made.keys().isdisjoint(made.keys()) or "" in made or YARD in made:
+            return False
+        self.made.update(made)
+        parent.attach_all(there)
         self.runs[names[0]] = proven
         return True
 
@@ -67,13 +69,11 @@ class RunProof(ProofState):
             raise _NotPlain
         return filesystem, paths, kinds
 
-    def _attached(self, columns: Columns, kinds: Column, new: set[str]) -> ProofMount:
-        """The mount on which they are; `new` is where."""
+    def _check_attached(self, columns: Columns, kinds: Column, parent: ProofMount, new: KeysView[str]) -> None:
+        """That they may be attached to the `parent`; `new` is where."""
         _, above, places, careful, tree = columns.values()
-        handle = _only(above)
-        if handle in (YARD, STAGE):
+        if above[0] in (YARD, STAGE):
             raise _NotPlain
-        parent = self._mount(handle)
         filesystem = parent.filesystem
         own = filesystem is not None and filesystem.inside == "own"
         if parent.space != self.space or parent.seed is not None or _only(careful) == own:
@@ -89,15 +89,14 @@ class RunProof(ProofState):
                 raise _NotPlain
         if not own and not all_plain(places, "/"):
             raise _NotPlain
-        there_before = parent.places.keys()
-        if len(new) < len(places) or "" in new or "" in there_before or not new.isdisjoint(there_before):
+        there_before = parent.places.keys()  # of many, of which a run looks at a few
+        if len(new) < len(places) or "" in new or "" in there_before or not there_before.isdisjoint(new):
             raise _NotPlain
         directories = directories_of(places)
         while directories - {""}:
             if not new.isdisjoint(directories) or not there_before.isdisjoint(directories):
                 raise _NotPlain
             directories = {directory.rpartition("/")[0] for directory in directories}
-        return parent
 
     def _joined(self, handles: Column, filesystem: Filesystem | None) -> tuple[Column, Column, Column]:
         """What ProvenRun has of it."""

@@ -29,6 +29,7 @@ class ProofState:
         self.owned: set[int] = set()  # those that belong to their user namespace by now
         self.space = -1  # the namespace that is open, or was last
         self.made: dict[Handle, Any] = {}  # of a mount that was proven with others, the run of all of them
+        self.alone: list[tuple[Handle, Any]] = []  # what is made, but for that
         self.held = 0  # how many mounts, id-mappings and seeds that are not parked are to be released
         self.single: dict[str, tuple[set[str], Any]] = {}  # types of which there is one: sources of mounts, options
         self.changing: dict[s.Layer, bool] = {}  # upper and work directories; whether another overlay may have them
@@ -46,6 +47,7 @@ class ProofState:
             refuse(f"{handle!r} cannot be a name")
         if self.made.setdefault(handle, what) is not what:
             refuse(f"{handle} is the name of {ARTICLE[type(self.made[handle])]} already")
+        self.alone.append((handle, what))
 
     def _unknown(self, handle: Handle, wanted: type) -> NoReturn:
         found = self.made.get(handle)
