@@ -7,7 +7,7 @@ its number.
 
 from __future__ import annotations
 
-import struct
+import _struct as struct
 
 from mountplan.applier.sys import abi, syscalls
 from mountplan.applier.sys.kernel import CLONE, CLONE_ENTRY, ENCODING, ERRORS, JOIN, attributes_of
