@@ -25,7 +25,6 @@ _LONG = 1 << 14  # bytes of a text whose columns are worth loading it
 _FEW = 64
 _PARTS = 4  # of a column: of more it is a list
 
-
 native: Any = None  # what _columns.c was built as, once something long was read; False if it was not
 
 
@@ -163,7 +162,8 @@ def joined(parts: Sequence[Column]) -> Column:
     parts = [part for part in parts if len(part)]
     if len(parts) == 1:
         return parts[0]
-    if not parts or len(parts) > _PARTS or sum(map(len, parts)) < _FEW:
+    short = sum(map(len, parts)) < _FEW
+    if short or len(parts) > _PARTS or all(isinstance(part, list) for part in parts):
         return list(chain.from_iterable(parts))
     if all(isinstance(part, AlikeColumn) and part.value == parts[0][0] for part in parts):
         return AlikeColumn(parts[0][0], sum(map(len, parts)))
