@@ -460,11 +460,12 @@ def lacks_shell(name: str) -> bool:
     from mountplan.applier.keep.kept import opened
     from mountplan.applier.observe.walked import walked_in
     from mountplan.applier.sys.closing import closing_fd
+    from mountplan.applier.sys.inside import ChildFailed
 
     path = shell()
     try:
         with opened(name) as found, closing_fd(found.open(found.namespace(""))) as namespace:
             walked_in(namespace, path)
-    except (OSError, NotKept) as error:
+    except (OSError, MountplanError, ChildFailed) as error:  # what is kept stands, whatever keeps us from looking
         return isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR)
     return False

@@ -4,13 +4,13 @@ again, and must come to the same lines.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
 from mountplan.planner.change.change_plan import ChangePlan
 from mountplan.planner.change.standing import Allowed, StandingTree
 from mountplan.planner.errors import PlanFileError
+from mountplan.planner.plan.digest import sha256_hex
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
 from mountplan.planner.record import NamedTuple
@@ -93,4 +93,4 @@ def load_change(data: bytes, file: str) -> SavedChange:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256_hex(json.dumps(value, sort_keys=True).encode("utf-8", "surrogateescape"))
