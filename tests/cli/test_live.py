@@ -302,14 +302,17 @@ def test_what_takes_a_gap_is_refused_without_the_word_and_changes_nothing(on_hos
 
 
 def test_a_refused_step_takes_back_what_was_changed(on_host: Callable[..., Any]) -> None:
-    """Nothing can be made in proc to mount upon: the kernel says so when something else has been attached already."""
-    before = BEFORE.replace('"/usr"', '"/proc"', 1).replace('bind = "/usr"\nrecursive = true', 'type = "proc"')
-    after = before.replace('"/gone"', '"/zzz"') + '[[mount]]\ntarget = "/proc/none"\ntype = "tmpfs"\n'
+    """A directory of the host has no inode left: the kernel says so when something else has been attached already."""
+    before = BEFORE + '[[mount]]\ntarget = "/full"\nbind = "/mnt"\n'
+    after = before.replace('"/gone"', '"/zzz"') + '[[mount]]\ntarget = "/full/none"\ntype = "tmpfs"\ncreate = true\n'
 
     def script() -> list[Outcome]:
+        mount("full", "/mnt", "tmpfs", data="nr_inodes=1")
         first = mountplan("apply", spec(before, "a.toml"), "--live")
         assert first.status == 0, first
-        return [mountplan("apply", spec(after, "b.toml"), "--live"), mountplan("verify", spec(before), "live")]
+        done = [mountplan("apply", spec(after, "b.toml"), "--live"), mountplan("verify", spec(before), "live")]
+        umount("/mnt")
+        return done
 
     refused, verified = on_host(script)
     assert 3 == refused.status, refused
