@@ -154,7 +154,9 @@ def _settle_filesystem(draft: Draft, fstype: str, context: Context) -> None:
         if same:
             _join_filesystem(draft, same[0])
             return
-        name = f"fs:{fstype}" if not there else f"fs:{fstype}:{draft.name}"  # a mount of its own has its own source
+        is_another = context.by_id.get(fstype, draft) is not draft  # whose filesystem would have that name
+        # A mount of its own has its own source.
+        name = f"fs:{fstype}:{draft.name}" if there or is_another else f"fs:{fstype}"
     _check_shared(draft, options, context)
     inside = of(fstype).inside
     options = take_subvolume(draft, options, context)

@@ -154,3 +154,15 @@ def test_a_sysfs_of_a_new_net_namespace_is_its_own_and_can_be_read_only(in_host:
             return built.at("/one").options
 
     assert "ro" == in_host(options, identity="root")
+
+
+@pytest.mark.needs_kernel("fs:mqueue")
+def test_an_id_may_be_the_name_of_a_type(in_host: InHost) -> None:
+    """The filesystem of that mount is not the one instance of the type."""
+    text = f'{ROOT}[[mount]]\nid = "mqueue"\ntarget = "/a"\ntype = "tmpfs"\n'
+
+    def script() -> list[str]:
+        with tree(f'{text}[[mount]]\ntarget = "/q"\ntype = "mqueue"\n') as built:
+            return [built.at(path).fstype for path in ("/a", "/q")]
+
+    assert ["tmpfs", "mqueue"] == in_host(script, identity="root")
