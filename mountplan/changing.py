@@ -485,8 +485,9 @@ def _record(plan: Plan, target: Target) -> None:
 
     with kept.opened(target.value) as opened:
         was = opened.kept
-        made_from = was.made_from if digest_of(plan) == was.digest else ""  # of another plan, it is not known
-        state = state_for(plan, was.name, made_from)._replace(
+        digest = digest_of(plan)
+        made_from = was.made_from if digest == was.digest else ""  # of another plan, it is not known
+        state = state_for(plan, was.name, made_from, digest)._replace(
             id=was.id, created=was.created, since=was.since, namespaces=was.namespaces, keeper=was.keeper
         )
         kept_changes.record_anew(opened, state, dump_plan(plan).encode(), host, own)

@@ -153,18 +153,19 @@ def keep(
     built, verified = build_keepable(plan, reporter, rootless, timeout)
     with built:
         replaces = before.id if before is not None else ""
-        state = state_for(plan, name, made_from)
+        state = state_for(plan, name, made_from, digest)
         kept = kept_changes.keep(kept_changes.NewName(state, replaces, dump_plan(plan).encode()), built)
     outcome: Literal["kept", "replaced"] = "replaced" if before is not None else "kept"
     seconds = perf_counter() - started
     return Keeping(kept, plan, outcome, verified.tables, len(plan.steps), seconds, verified.notices)
 
 
-def state_for(plan: Plan, name: str, made_from: str = "") -> Kept:
-    """What is known about a name before its namespaces are kept."""
+def state_for(plan: Plan, name: str, made_from: str = "", digest: str = "") -> Kept:
+    """What is known about a name before its namespaces are kept; `digest` is the plan's, if it is known already."""
+    digest = digest or digest_of(plan)
     spec = os.path.abspath(plan.file) if os.path.exists(plan.file) else plan.file
     created = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
-    known = Kept(name, os.urandom(8).hex(), spec, digest_of(plan), created, uptime(), __version__, (), None, plan.run)
+    known = Kept(name, os.urandom(8).hex(), spec, digest, created, uptime(), __version__, (), None, plan.run)
     return known._replace(left_out=plan.expected.left_out, defaults=tmpfs_defaults(), made_from=made_from)
 
 

@@ -8,7 +8,7 @@ from mountplan.planner.names import Alteration, LeftOut, Moved
 from mountplan.planner.plan.plain_json import quote as _quote
 from mountplan.planner.plan.plan import Edge, ExpectedFilesystem, ExpectedGroup, ExpectedMount, Plan
 from mountplan.planner.plan.plan_fields import KIND_OF, OriginLine, hints_of, is_text, zeros_of
-from mountplan.planner.plan.steps import Step
+from mountplan.planner.plan.step_columns import StepColumns
 from mountplan.planner.plan.text_numbers import TextNumbers
 from mountplan.planner.tables.columns import RecordColumns
 
@@ -17,19 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from mountplan.planner.plan.step_columns import Steps
+
 _LONG = 16  # a shorter column tells each value: people read small plans
 
 
 def body_of(plan: Plan) -> str:
     """What the digest covers: everything behind the line that holds it."""
     strings = TextNumbers()
-    by_kind: dict[type, list[Step]] = {}
-    for step in plan.steps:
-        by_kind.setdefault(type(step), []).append(step)
-    letters = {cls: chr(ord("a") + number) for number, cls in enumerate(by_kind)}
-    steps = {"order": _quote("".join([letters[type(step)] for step in plan.steps]))}
-    for cls, alike in by_kind.items():
-        steps[KIND_OF[cls]] = _columns(cls, alike, strings, {"letter": _quote(letters[cls])})
+    order, by_kind = _by_kind(plan.steps)
+    steps = {"order": _quote(order)}
+    for number, (cls, alike) in enumerate(by_kind.items()):
+        steps[KIND_OF[cls]] = _columns(cls, alike, strings, {"letter": _quote(_letter(number))})
     namespaces = [
         _object(
             {"name": _quote(one.name), "mounts": _counted(ExpectedMount, one.mounts, strings)}
@@ -57,6 +56,23 @@ def body_of(plan: Plan) -> str:
         parts["left_out"] = _counted(LeftOut, plan.expected.left_out, strings)
     parts["strings"] = "[\n" + ",\n".join(map(_quote, strings.texts)) + "\n]" if strings.texts else "[]"
     return _object(parts).removeprefix("{\n") + "\n"
+
+
+def _by_kind(steps: Steps) -> tuple[str, dict[type, Any]]:
+    """A letter for each step, and the steps of each kind; both in the order in which the kinds come first."""
+    if isinstance(steps, StepColumns):
+        letters = dict.fromkeys(steps.order)
+        order = steps.order.translate({ord(letter): _letter(number) for number, letter in enumerate(letters)})
+        return order, {steps.alike[letter].cls: steps.alike[letter] for letter in letters}
+    by_kind: dict[type, list[Any]] = {}
+    for step in steps:
+        by_kind.setdefault(type(step), []).append(step)
+    of = {cls: _letter(number) for number, cls in enumerate(by_kind)}
+    return "".join([of[type(step)] for step in steps]), by_kind
+
+
+def _letter(number: int) -> str:
+    return chr(ord("a") + number)
 
 
 def _object(parts: dict[str, str]) -> str:
