@@ -18,7 +18,9 @@ from mountplan.planner.change.paired_space import PairedSpace, covers_of
 from mountplan.planner.change.same_superblock import Superblocks
 from mountplan.planner.change.sharing_changes import SharingMatch
 from mountplan.planner.compare.arrivals import Arrivals
+from mountplan.planner.fstypes import of
 from mountplan.planner.paths import TargetPath
+from mountplan.planner.tables.table import UNTOLD
 
 Mode: TypeAlias = Literal["none", "inside", "append", "pop", "swap", "peer", "rebuild"]
 
@@ -140,6 +142,8 @@ class Examination:
             if not device:
                 return f"a new {row.fstype}"
         if device != there.device:
+            return f"{row.fstype} {row.source} instead of {there.fstype} {there.source}"
+        if of(row.fstype).is_shared and row.source != there.source and UNTOLD not in (row.source, there.source):
             return f"{row.fstype} {row.source} instead of {there.fstype} {there.source}"
         if row.root != there.root and row.fstype == "nsfs":
             return f"the file of {row.root} instead of that of {there.root}"

@@ -25,6 +25,7 @@ from mountplan.planner.change.paired_space import PairedSpace
 from mountplan.planner.change.parts import Parts
 from mountplan.planner.change.same_superblock import Superblocks
 from mountplan.planner.change.sharing_changes import Member, SharingMatch
+from mountplan.planner.fstypes import of
 from mountplan.planner.names import Handle
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import steps as s
@@ -159,9 +160,11 @@ class NewParts:
         """A mount of a filesystem that the plan makes, or that stands already."""
         name, row = space.names[wanted], space.wanted.rows[wanted]
         origin = space.origins[wanted]
-        filesystem = row.device[1:]
+        filesystem = self._parts.made_as.get(name, row.device[1:])
         own = self._parts.filesystems[filesystem]
-        if filesystem in self._devices:
+        # Another mount of what there is one of has a source of its own.
+        stands = filesystem in self._devices and not (own.mount == name and of(row.fstype).is_shared)
+        if stands:
             if row.root.endswith("//deleted"):
                 what = f"{row.mountpoint}: what has been removed from a filesystem that stands cannot be mounted again"
                 remedy = 'leave it out, so that what stands there stays: write unsupported = "it has been removed"'

@@ -63,7 +63,8 @@ class Parts:
     """`filesystems` by name; `making` has the steps that make each mount while it is detached, in order.
 
     `seeds` has the step that makes each seed, `joined` the seed whose group a mount joins. `workbenches` are clones of
-    the host's filesystems, by name. `id_maps` by name.
+    the host's filesystems, by name. `id_maps` by name. `made_as` has the filesystem that is made as a mount: of what
+    there is one of, that is the same as another.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -115,6 +116,7 @@ class Parts:
                 name, creation, creation.mount, contents.get(name, ""), tuple(nodes.get(name, ())),
                 tuple(removed.get(name, ())), name in sealed, self._mapped(creation),
             )  # fmt: skip
+        self.made_as = {one.mount: name for name, one in self.filesystems.items() if one.mount}
 
     def images(self) -> Iterator[tuple[Handle, str]]:
         """What each filesystem from an image has that in, in words."""

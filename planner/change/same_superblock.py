@@ -46,8 +46,10 @@ def find_standing(
     """
     record, host = standing.record, {row.device for row in standing.host.rows}
     rows: dict[str, MountRow] = {}
+    sources: dict[str, set[str]] = {}  # each mount of a filesystem has one of its own
     for row in (row for space in standing.spaces for row in space.table.rows):
         rows.setdefault(row.device, row)
+        sources.setdefault(row.device, set()).add(row.source)
     made = Parts(record.plan).filesystems if record else {}
     owner = {device: name for name, device in record.devices.items()} if record else {}
     usual = _values(record.defaults) if record else {}
@@ -61,7 +63,7 @@ def find_standing(
         is_as_asked = is_of_same and _is_read_only(fs) == _shows_read_only(row)
         if not (is_as_asked or isinstance(fs.creation, s.MakeFilesystem)):
             return False
-        return _shows(row, fs.creation) and (device not in host or of(row.fstype).is_shared)
+        return _shows(row, sources[device], fs.creation) and (device not in host or of(row.fstype).is_shared)
 
     for name, device in record.devices.items() if record else ():
         if name in parts.filesystems and device in rows and is_same(device, parts.filesystems[name]):
@@ -252,13 +254,13 @@ def _unnamed(creation: Creation) -> Creation:
     return creation._replace(filesystem="", mount="", origin="")
 
 
-def _shows(row: MountRow, creation: Creation) -> bool:
-    """Whether a superblock of which no record tells may be this one, by its type, source and options."""
+def _shows(row: MountRow, sources: set[str], creation: Creation) -> bool:
+    """Whether a superblock of which no record tells may be this one, by its type, sources and options."""
     fstype = "overlay" if isinstance(creation, s.MakeOverlay) else creation.fstype
     source = row.source if isinstance(creation, s.AttachImage) else creation.source
     return (
         (of(fstype).shown_as or fstype) == row.fstype
-        and (source == row.source or row.source == UNTOLD or bool(of(row.fstype).source))
+        and (bool(sources & {source, UNTOLD}) or bool(of(row.fstype).source))
         and not differing_options(row.fstype, _fixed(fstype, creation.options), row.options)
     )
 

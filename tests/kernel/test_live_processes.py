@@ -249,3 +249,23 @@ def test_a_filesystem_of_a_process_stays_if_it_is_in_the_image_of_the_spec(in_ho
             return [[one.sign for one in changing.preview(plan, target, Allowed()).changes] for plan in plans]
 
     assert [[], ["swap"]] == in_host(script)
+
+
+def test_each_mount_of_what_there_is_one_of_has_a_source_of_its_own(in_host: InHost) -> None:
+    """That of the first was held against all in the spec, and of two that were to be swapped only one was made."""
+
+    def act() -> None:
+        mount("one", "/mnt", "sysfs")
+        mount("two", "/opt", "sysfs")
+
+    def script() -> list[list[str]]:
+        with held(act) as pid:
+            operand = live_target.target_of(f"pid:{pid}")
+            text = api.capture(pid, check=False).text
+            stays = changing.preview(plan_of(text), live_target.look(operand), Allowed())
+            other = text.replace('source = "one"', 'source = "three"').replace('source = "two"', 'source = "one"')
+            mount("run", "/run", "tmpfs", data="mode=0755")
+            done = changing.change(plan_of(other), operand, Allowed())
+            return [[f"{one.sign} {one.mount}" for one in found.changes] for found in (stays, done.change)]
+
+    assert [[], ["swap /mnt", "swap /opt"]] == in_host(script)
