@@ -317,6 +317,7 @@ class _Walk:
         """Whether the devices correspond, and each new superblock has its source and its options."""
         asked = wanted.asked
         told = first_places(*(side[name] for side in (ours, theirs) for name in ("device", "source")))
+        shown = list(theirs["options"]) if asked else []
         for (device, source, its_device, its_source), at in told.items():
             if device in self._devices:
                 if self._devices[device] != its_device or (
@@ -330,11 +331,11 @@ class _Walk:
                 continue
             if source not in (UNTOLD, its_source):
                 return False
-            there: MountRow = record_at(found.table.rows, counterparts[at])
-            if asked[device] or found.granted or there.options.startswith("ro"):
+            if asked[device] or found.granted or shown[at].startswith("ro"):
                 from mountplan.planner.compare.superblocks import judge_options
 
                 row: MountRow = record_at(wanted.table.rows, at)
+                there: MountRow = record_at(found.table.rows, counterparts[at])
                 differing, otherwise = judge_options(row, there, wanted, found)
                 if differing:
                     return False

@@ -270,9 +270,11 @@ def first_places(*columns: Column) -> dict[tuple[Any, ...], int]:
             told = [tuple([part[0] for part in parts])]
         else:
             told = list(zip(*parts, strict=True))
-        there = dict(zip(reversed(told), range(begin + len(told) - 1, begin - 1, -1), strict=True))
-        for place in sorted(there.values()):
-            found.setdefault(told[place - begin], place)
+        places = range(begin, begin + len(told))
+        there = dict(zip(told, places, strict=True))
+        if len(there) < len(told):  # of each, the last place so far
+            there.update(zip(reversed(told), reversed(places), strict=True))
+        found = found | there | found if found else there
     return found
 
 
