@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from mountplan import api
+from mountplan import api, following  # noqa: F401 (inside a machine no more can be imported)
 from mountplan.applier.observe.observe import observe
 from mountplan.applier.sys import syscalls
 from tests.hosts import CHECKOUT, PATIENCE, InHost, mount, run_in_child

@@ -41,7 +41,7 @@ SPECS = [
 REFUSED = {
     "unknown option": (f'{ROOT}[[mount]]\ntarget = "/a"\ntype = "tmpfs"\noptions = {{ bogus = "x" }}', "EINVAL"),
     "missing mountpoint": (
-        f'{ROOT}[[mount]]\ntarget = "/proc"\ntype = "proc"\n[[mount]]\ntarget = "/proc/nowhere"\ntype = "tmpfs"',
+        f'{ROOT}[[mount]]\ntarget = "/proc"\ntype = "proc"\n[[mount]]\ntarget = "/proc/sys/nowhere"\ntype = "tmpfs"',
         "ENOENT",
     ),
     "full filesystem": (
@@ -52,7 +52,7 @@ REFUSED = {
         "ENOSPC",
     ),
     "wrong kind of mountpoint": (
-        f'{ROOT}[[mount]]\ntarget = "/proc"\ntype = "proc"\n[[mount]]\ntarget = "/proc/uptime"\ntype = "tmpfs"',
+        f'{ROOT}[[mount]]\ntarget = "/proc"\ntype = "proc"\n[[mount]]\ntarget = "/proc/sys/fs/nr_open"\ntype = "tmpfs"',
         "EINVAL",
     ),
 }
