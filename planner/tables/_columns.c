@@ -11,19 +11,22 @@
 
 #include <string.h>
 
-enum { VERSION = 1 }; /* of what is asked of this file: what was built from another one is not used (columns.py) */
+enum { VERSION = 2 }; /* of what is asked of this file: what was built from another one is not used (columns.py) */
 
 struct text { const char *begin; Py_ssize_t size; };
 
-/* The text at a place of a list. Whether there is one, of UTF-8. */
-static int text_at(PyObject *list, Py_ssize_t at, struct text *text)
+/* Whether that is a text, of UTF-8. */
+static int text_of(PyObject *one, struct text *text)
 {
-	PyObject *one = PyList_GetItem(list, at);
-
 	text->begin = one && PyUnicode_Check(one) ? PyUnicode_AsUTF8AndSize(one, &text->size) : NULL;
 	if (!text->begin)
 		PyErr_Clear();
 	return text->begin != NULL;
+}
+
+static int text_at(PyObject *list, Py_ssize_t at, struct text *text)
+{
+	return text_of(PyList_GetItem(list, at), text);
 }
 
 static int compare(struct text one, struct text other)
@@ -68,14 +71,14 @@ PyDoc_STRVAR(same_doc, "same(texts, begin, others, other_begin, count, before) -
 
 static PyObject *same(PyObject *self, PyObject *args)
 {
-	PyObject *list, *other;
+	PyObject *list, *other, *first;
 	Py_ssize_t begin, other_begin, count;
 	struct text before, one, another;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "OnOnns#", &list, &begin, &other, &other_begin, &count, &before.begin, &before.size))
+	if (!PyArg_ParseTuple(args, "OnOnnO", &list, &begin, &other, &other_begin, &count, &first))
 		return NULL;
-	if (!has(list, begin, begin + count) || !has(other, other_begin, other_begin + count))
+	if (!text_of(first, &before) || !has(list, begin, begin + count) || !has(other, other_begin, other_begin + count))
 		Py_RETURN_NONE;
 	for (Py_ssize_t at = 0; at < count; at++) {
 		if (!before.size && PyList_GetItem(list, begin + at) == PyList_GetItem(other, other_begin + at))
@@ -94,14 +97,14 @@ PyDoc_STRVAR(plain_doc, "plain(texts, begin, end, before, most) -> whether each,
 
 static PyObject *plain(PyObject *self, PyObject *args)
 {
-	PyObject *list;
+	PyObject *list, *first;
 	struct text before, text;
 	Py_ssize_t begin, end, most;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "Onns#n", &list, &begin, &end, &before.begin, &before.size, &most))
+	if (!PyArg_ParseTuple(args, "OnnOn", &list, &begin, &end, &first, &most))
 		return NULL;
-	if (!has(list, begin, end))
+	if (!text_of(first, &before) || !has(list, begin, end))
 		Py_RETURN_NONE;
 	for (Py_ssize_t at = begin; at < end; at++) {
 		if (!text_at(list, at, &text))
@@ -164,14 +167,14 @@ PyDoc_STRVAR(without_doc, "without(texts, begin, end, text) -> list of what each
 
 static PyObject *without(PyObject *self, PyObject *args)
 {
-	PyObject *list, *found;
+	PyObject *list, *first, *found;
 	struct text before, text;
 	Py_ssize_t begin, end;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "Onns#", &list, &begin, &end, &before.begin, &before.size))
+	if (!PyArg_ParseTuple(args, "OnnO", &list, &begin, &end, &first))
 		return NULL;
-	if (!has(list, begin, end))
+	if (!text_of(first, &before) || !has(list, begin, end))
 		Py_RETURN_NONE;
 	if (!(found = PyList_New(end - begin)))
 		return NULL;

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-_VERSION = 1  # VERSION in _columns.c
+_VERSION = 2  # VERSION in _columns.c
 _LONG = 1 << 14  # bytes of a text whose columns are worth loading it
 _FEW = 64
 _PARTS = 4  # of a column: of more it is a list

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from mountplan import api
 from mountplan.planner.errors import TableError
+from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.paths import TargetPath
 from mountplan.planner.plan import predict
 from mountplan.planner.plan import steps as s
@@ -35,6 +37,7 @@ from mountplan.planner.tables.columns import (
     without,
 )
 from mountplan.planner.tables.table import MountRow, MountTable, Walks
+from tests.fakes import FakeHost, host_mount
 from tests.planner.plans import shop, wide
 from tests.planner.test_proof_runs import HOST, SPECS, planned
 
@@ -137,6 +140,19 @@ def test_mounts_that_are_alike_are_predicted_as_one_by_one(number: int, monkeypa
     for least in (1, 2, 3):
         monkeypatch.setattr(predict, "_MANY", least)
         assert wanted == predict.predict(plan, HOST.table) == predict.predict(read(plan), HOST.table)
+
+
+def test_binds_of_a_host_mount_whose_name_is_no_utf_8_are_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What C does not look at is left to Python: also a text that all the others begin with."""
+    host = FakeHost({"/\udce9/in": "directory"}, (host_mount(2, 1, "/\udce9"),))
+    bind = "[[mount]]\ntarget = '/t/{}'\nbind = {{ escaped = '/\\351/in' }}\n"
+    text = "format = 1\n[[mount]]\ntarget = '/'\ntype = 'tmpfs'\n" + "".join(map(bind.format, range(predict._MANY)))
+    plan = api.plan(parse_spec(text.encode(), "s.toml"), host)
+    for way in WAYS:
+        monkeypatch.setattr(columns_module, "native", way)
+        (predicted,) = predict.predict(plan, host.table)
+        assert {row.root for row in predicted.table.rows[1:]} == {"/in"}
+        assert are_same(["/\udce9/in"], ["in"], "/\udce9/") and not are_plain(["in"], "/\udce9/", 9)
 
 
 WORDS = (
