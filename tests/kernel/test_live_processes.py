@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mountplan.planner.change.standing import Allowed
 from mountplan.planner.errors import StepRefused
 from tests.hosts import InHost, moments, mount, setns
 from tests.kernel.captured_process import held
+from tests.kernel.states import chance_state, running
 from tests.kernel.test_road_images import run, squashfs
 from tests.live_trees import GAPS, TREE, LiveTree, plan_of, standing_tree
 from tests.mountflags import MS_BIND
@@ -269,3 +271,16 @@ def test_each_mount_of_what_there_is_one_of_has_a_source_of_its_own(in_host: InH
             return [[f"{one.sign} {one.mount}" for one in found.changes] for found in (stays, done.change)]
 
     assert [[], ["swap /mnt", "swap /opt"]] == in_host(script)
+
+
+def test_nothing_is_to_be_changed_in_what_was_captured_of_states_made_by_chance(in_host: InHost) -> None:
+    def script(seed: int) -> tuple[bool, list[str]]:
+        with running(chance_state(seed)) as alive:
+            capture = api.capture(alive.pids[0], name="state", check=False)
+            target = live_target.look(live_target.target_of(f"pid:{alive.pids[0]}"))
+            found = changing.preview(plan_of(capture.text), target, Allowed())
+            return not capture.cautions, [f"{one.sign} {one.mount}" for one in found.changes]
+
+    looked = [in_host(partial(script, seed), identity="root") for seed in range(4100, 4106)]
+    assert [] == [changes for is_whole, changes in looked if is_whole and changes]
+    assert sum(is_whole for is_whole, _ in looked) > 3
