@@ -21,7 +21,7 @@ from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import HOST_GROUPS, Prediction, mounts_behind
 from mountplan.planner.plan.steps import MakeIdMap, SetAttributes
 from mountplan.planner.record import NamedTuple
-from mountplan.planner.tables.columns import columns_of, equal_until, first_places, picked, record_at
+from mountplan.planner.tables.columns import columns_of, equal_until, first_places, mapped, picked, record_at, zipped
 from mountplan.planner.tables.table import UNTOLD, MountRow, MountTable, root_place
 
 TYPE_CHECKING = False
@@ -249,7 +249,7 @@ def _counterparts(ours: Columns, theirs: Columns) -> Sequence[int] | None:
     try:
         pairs = {parents[root_place(ours)]: their_parents[root_place(theirs)]}
         if mountpoints == theirs["mountpoint"]:
-            wanted = first_places(parents, their_parents)
+            wanted = first_places(zipped(parents, their_parents))
             if len(wanted) <= _FEW:
                 alike = pairs | {one: their_ids[ids.index(one)] for one, _ in wanted if ids.count(one)}
             else:
@@ -297,13 +297,13 @@ class _Walk:
         equal = ("fstype", "root", "unbindable", *(("source", "options") if asked is None else ()))
         if any(ours[name] != theirs[name] for name in equal):
             return False
-        shown = first_places(ours["attributes"], theirs["attributes"])
+        shown = first_places(zipped(ours["attributes"], theirs["attributes"]))
         if any(one != other and parse_shown(one) != parse_shown(other) for one, other in shown):
             return False
         if not self._same_devices(wanted, found, ours, theirs, counterparts):
             return False
         for name in ("peer_group", "master", *(("propagate_from",) if asked is None else ())):
-            for group, other in first_places(ours[name], theirs[name]):
+            for group, other in first_places(zipped(ours[name], theirs[name])):
                 if (group or other) and self._other_group(group, other):
                     return False
         if wanted.idmaps is None or found.idmaps is None:
@@ -315,21 +315,19 @@ class _Walk:
         self, wanted: View, found: View, ours: Columns, theirs: Columns, counterparts: Sequence[int]
     ) -> bool:
         """Whether the devices correspond, and each new superblock has its source and its options."""
-        asked = wanted.asked
-        told = first_places(*(side[name] for side in (ours, theirs) for name in ("device", "source")))
-        shown = list(theirs["options"]) if asked else []
-        for (device, source, its_device, its_source), at in told.items():
+        asked = wanted.asked or {}
+        devices, its_devices = ours["device"], theirs["device"]
+        sources, its_sources, shown = (list(one) for one in (ours["source"], theirs["source"], theirs["options"]))
+        judged: set[int] = set()
+        for device, at in first_places(devices).items():
             if device in self._devices:
-                if self._devices[device] != its_device or (
-                    source != its_source and source and asked is not None and device in asked
-                ):
-                    return False
                 continue
-            if not self._new_device(device, its_device):
+            if not self._new_device(device, its_devices[at]):
                 return False
-            if asked is None or device not in asked:
+            if device not in asked:
                 continue
-            if source not in (UNTOLD, its_source):
+            judged.add(at)
+            if sources[at] not in (UNTOLD, its_sources[at]):
                 return False
             if asked[device] or found.granted or shown[at].startswith("ro"):
                 from mountplan.planner.compare.superblocks import judge_options
@@ -340,7 +338,14 @@ class _Walk:
                 if differing:
                     return False
                 self._notice(wanted, row.mountpoint, at, otherwise)
-        return True
+        if mapped(devices, self._devices.__getitem__) != its_devices:
+            return False
+        if not asked or sources == its_sources:
+            return True
+        rows = enumerate(zip(devices, sources, its_sources, strict=True))
+        return all(
+            at in judged or one not in asked or not source or source == other for at, (one, source, other) in rows
+        )
 
     def _notice(self, wanted: View, mountpoint: str, at: int, options: list[tuple[str, str, str]]) -> None:
         origin = wanted.origins[at] if wanted.origins else ""

@@ -163,7 +163,7 @@ def joined(parts: Sequence[Column]) -> Column:
     if len(parts) == 1:
         return parts[0]
     short = sum(map(len, parts)) < _FEW
-    if short or len(parts) > _PARTS or all(isinstance(part, list) for part in parts):
+    if short or len(parts) > _PARTS or all(isinstance(part, list) or len(part) < _FEW for part in parts):
         return list(chain.from_iterable(parts))
     if all(isinstance(part, AlikeColumn) and part.value == parts[0][0] for part in parts):
         return AlikeColumn(parts[0][0], sum(map(len, parts)))
@@ -262,20 +262,33 @@ def picked(column: Column, places: Sequence[int]) -> Column:
     return list(map(column.__getitem__, places))
 
 
-def first_places(*columns: Column) -> dict[tuple[Any, ...], int]:
-    """What there is in these columns beside one another, in its order, and where it is for the first time."""
-    found: dict[tuple[Any, ...], int] = {}
-    for begin, parts in _beside_one_another(*columns):
-        if all(isinstance(part, AlikeColumn) for part in parts):
-            told = [tuple([part[0] for part in parts])]
+def first_places(column: Column) -> dict[Any, int]:
+    """What there is in a column, in its order, and where it is for the first time."""
+    found: dict[Any, int] = {}
+    begin = 0
+    for part in column.parts if isinstance(column, JoinedColumn) else (column,):
+        places = range(begin, begin + len(part))
+        if isinstance(part, AlikeColumn):
+            found.setdefault(part.value, begin)
         else:
-            told = list(zip(*parts, strict=True))
-        places = range(begin, begin + len(told))
-        there = dict(zip(told, places, strict=True))
-        if len(there) < len(told):  # of each, the last place so far
-            there.update(zip(reversed(told), reversed(places), strict=True))
-        found = found | there | found if found else there
+            there = dict(zip(part, places, strict=True))
+            if len(there) < len(part):  # of each, the last place so far
+                there.update(zip(reversed(part), reversed(places), strict=True))
+            found = found | there | found if found else there
+        begin = places.stop
     return found
+
+
+def zipped(*columns: Column) -> Column:
+    """What there is in columns beside one another."""
+    return joined(
+        [
+            AlikeColumn(tuple([part[0] for part in parts]), len(parts[0]))
+            if all(isinstance(part, AlikeColumn) for part in parts)
+            else list(zip(*parts, strict=True))
+            for _, parts in _beside_one_another(*columns)
+        ]
+    )
 
 
 def _beside_one_another(*columns: Column) -> Iterator[tuple[int, list[Column]]]:

@@ -136,7 +136,7 @@ def _columns(
             return None
     if escaped:
         root, mountpoint = mapped(root, unescape), mapped(mountpoint, unescape)
-    for (tail,) in first_places(tails):
+    for tail in first_places(tails):
         fstype, source, options = tail.split(" ", 2)  # so that each of these words is in memory but once
         ends[tail] = unescape(fstype), unescape(source), options
     after = mapped(tails, ends.__getitem__)

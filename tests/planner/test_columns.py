@@ -35,6 +35,7 @@ from mountplan.planner.tables.columns import (
     joined,
     picked,
     without,
+    zipped,
 )
 from mountplan.planner.tables.table import MountRow, MountTable, Walks
 from tests.fakes import FakeHost, host_mount
@@ -94,7 +95,7 @@ def test_a_column_in_parts_is_a_list_of_them(monkeypatch: pytest.MonkeyPatch) ->
         wanted: dict[Any, int] = {}
         for place, values in enumerate(zip(*lists, strict=True)):
             wanted.setdefault(values, place)
-        assert list(wanted.items()) == list(first_places(*columns).items())
+        assert list(wanted.items()) == list(first_places(zipped(*columns)).items())
     assert seen == {AlikeColumn, JoinedColumn, list}
 
 
