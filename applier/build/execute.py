@@ -501,7 +501,7 @@ class Execution:
                 except OSError as error:
                     self._say_why(error, self.host, path[1:])
                 self.fds[mount] = fd
-                self.of_directory = fd if is_directory else -1  # or a file may get the number that a directory had
+                self.of_directory = fd if is_directory else -1
                 return
         where = self._on_host(step)
         try:
@@ -644,4 +644,6 @@ class Execution:
         fd = self.fds.pop(step.handle)
         if fd == self.targets.base:
             self.targets.leave()
+        if fd == self.of_directory:
+            self.of_directory = -1  # or what is cloned next, perhaps a file, may get its number
         self.kernel.close(fd)

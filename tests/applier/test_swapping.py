@@ -195,22 +195,26 @@ def test_of_many_in_one_directory_one_that_is_swapped_is_refused(
     assert ("ELOOP" if becomes == "symlink" else "ENOENT", "openat2") == in_host(script, identity="root")
 
 
-def test_a_file_bound_after_directories_is_not_mounted_on_what_has_become_a_symlink(in_host: InHost) -> None:
+@pytest.mark.parametrize(("last", "source"), [(5, "source"), (2, "elsewhere")], ids=["beside them", "elsewhere"])
+def test_a_file_bound_after_directories_is_not_mounted_on_what_has_become_a_symlink(
+    last: int, source: str, in_host: InHost
+) -> None:
     """Its descriptor has the number that a directory's had before; a directory alone may be attached without a walk."""
 
     def script() -> str:
         mount("none", "/mnt", "tmpfs")
         spec = 'name = "many"\nroot = "inherit"\n'
-        for name in ("source", "target"):
+        for name in ("source", "elsewhere", "target"):
             os.mkdir(f"/mnt/{name}")
-        for number in range(6):
-            for name in ("source", "target"):
+        for number in range(last + 1):
+            below = source if number == last else "source"
+            for name in (below, "target"):
                 path = Path(f"/mnt/{name}/{number}")
-                path.touch() if number == 5 else path.mkdir()
-            spec += f'[[mount]]\ntarget = "/mnt/target/{number}"\nbind = "/mnt/source/{number}"\n'
+                path.touch() if number == last else path.mkdir()
+            spec += f'[[mount]]\ntarget = "/mnt/target/{number}"\nbind = "/mnt/{below}/{number}"\n'
         plan = plan_of(spec)
-        os.rename("/mnt/target/5", "/mnt/away")
-        os.symlink("/mnt/away", "/mnt/target/5")
+        os.rename(f"/mnt/target/{last}", "/mnt/away")
+        os.symlink("/mnt/away", f"/mnt/target/{last}")
         with pytest.raises(StepRefused) as refused, tree(plan):
             pass
         return errno.errorcode[refused.value.errno]
