@@ -42,10 +42,10 @@ PEERS = 8
 SCRIPT = "import sys\nfrom mountplan.__main__ import main\nsys.exit(main())\n"
 
 
-class Cost(NamedTuple):
-    """CPU time in milliseconds, and the most memory that one process of the command had, in MB."""
+class Costs(NamedTuple):
+    """Of a command: CPU time of each turn, in milliseconds, and the most memory that one process of it had, in MB."""
 
-    cpu: float
+    cpu: list[float]
     memory: float
 
 
@@ -78,13 +78,16 @@ ROUNDS = {3: 15, 10: 5, 1_000: 3, 5_000: 3, 10_000: 3}
 CASES = (("binds", 3), ("binds", 10), ("binds", 1_000), ("binds", 5_000), ("binds", 10_000), ("groups", 10_000))
 
 
-def once(command: list[str], environment: dict[str, str]) -> Cost:
-    """What a command costs, with all that it starts. It must succeed."""
+def once(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
+    """CPU time of a command and all that it starts, in milliseconds, and the most memory, in MB, of what outlives it.
+
+    It must succeed.
+    """
     with tempfile.TemporaryFile() as errors:
         return _once(command, environment, errors.fileno())
 
 
-def _once(command: list[str], environment: dict[str, str], errors: int) -> Cost:
+def _once(command: list[str], environment: dict[str, str], errors: int) -> tuple[float, float]:
     pid = os.posix_spawn(
         command[0],
         command,
@@ -103,11 +106,12 @@ def _once(command: list[str], environment: dict[str, str], errors: int) -> Cost:
             break
         failed |= child == pid and status != 0
         cpu += used.ru_utime + used.ru_stime
-        memory = max(memory, used.ru_maxrss / 1024)
+        if child != pid:  # which began as a copy of this process, and has had its memory as well
+            memory = max(memory, used.ru_maxrss / 1024)
     if failed:
         said = os.pread(errors, 2000, 0).decode(errors="replace")
         raise SystemExit(f"{' '.join(command)[:200]} failed: {said}")
-    return Cost(cpu * 1e3, memory)
+    return cpu * 1e3, memory
 
 
 def private_namespace() -> None:
@@ -196,9 +200,17 @@ class Commands:
         (folder / "true.c").write_text("int main(void) { return 0; }\n")
         subprocess.run([*compiler, "-Wall", "-o", self.binds, ROOT / "bench/binds.c"], check=True)
         subprocess.run([*compiler, "-static", "-o", self.true, folder / "true.c"], check=True)
+        self.starter = folder / "memory"
+        subprocess.run([*compiler, "-Wall", "-static", "-o", self.starter, ROOT / "bench/memory.c"], check=True)
 
     def mountplan(self, *words: str) -> list[str]:
         return [self.python, str(self.script), *words]
+
+    def memory_of(self, command: list[str]) -> float:
+        """The most memory that one process of a command had, in MB."""
+        said = self.folder / "said"
+        _, memory = once([str(self.starter), str(said), *command], self.environment)
+        return max(memory, int(said.read_text()) / 1024)
 
     def make(self, kind: str, size: int) -> dict[str, list[str]]:
         """Title -> command, for `size` binds."""
@@ -243,32 +255,31 @@ class Commands:
         return found
 
 
-def measure(commands: dict[str, list[str]], environment: dict[str, str], rounds: int) -> dict[str, list[Cost]]:
-    """All commands in turns; the first turn fills caches, and is not counted."""
-    found: dict[str, list[Cost]] = {title: [] for title in commands}
+def measure(commands: Commands, todo: dict[str, list[str]], rounds: int) -> dict[str, Costs]:
+    """All commands in turns; the first turn fills caches, and is not counted, and the last one measures memory."""
+    found: dict[str, list[float]] = {title: [] for title in todo}
     for number in range(rounds + 1):
-        for title, command in commands.items():
-            cost = once(command, environment)
+        for title, command in todo.items():
+            cpu, _ = once(command, commands.environment)
             if number:
-                found[title].append(cost)
-    return found
+                found[title].append(cpu)
+    return {title: Costs(found[title], commands.memory_of(command)) for title, command in todo.items()}
 
 
-def ratio(costs: dict[str, list[Cost]], title: str, base: str) -> float:
-    return median(one.cpu / max(other.cpu, 0.1) for one, other in zip(costs[title], costs[base], strict=True))
+def ratio(costs: dict[str, Costs], title: str, base: str) -> float:
+    return median(one / max(other, 0.1) for one, other in zip(costs[title].cpu, costs[base].cpu, strict=True))
 
 
 def verdict(value: float, limit: float) -> str:
     return f"{'within' if value <= limit else 'OVER'} {limit:g}"
 
 
-def table(kind: str, size: int, costs: dict[str, list[Cost]]) -> list[str]:
+def table(kind: str, size: int, costs: dict[str, Costs]) -> list[str]:
     lines = [f"### {size:,} {'binds' if kind == 'binds' else f'binds in peer groups of {PEERS}'}", "",
              "| command | CPU, ms | memory, MB | / python | / C |", "|---|---:|---:|---:|---:|"]  # fmt: skip
     for title, found in costs.items():
-        cpu, memory = (median(one[place] for one in found) for place in (0, 1))
         ratios = " | ".join(f"{ratio(costs, title, base):.2f}" for base in ("python", "C"))
-        lines.append(f"| {title} | {cpu:.1f} | {memory:.0f} | {ratios} |")
+        lines.append(f"| {title} | {median(found.cpu):.1f} | {found.memory:.0f} | {ratios} |")
     lines.append("")
     for goal in GOALS:
         if (goal.kind, goal.size) == (kind, size) and goal.base in costs and goal.command in costs:
@@ -276,10 +287,10 @@ def table(kind: str, size: int, costs: dict[str, list[Cost]]) -> list[str]:
             lines.append(f"- {goal.command} / {goal.base}: {value:.2f} ({verdict(value, goal.factor)})")
     for (its_kind, its_size, title), limit in ONCE_MS.items():
         if (its_kind, its_size) == (kind, size):
-            value = median(one.cpu for one in costs[title])
+            value = median(costs[title].cpu)
             lines.append(f"- {title}: {value:.0f} ms ({verdict(value, limit)})")
     if size >= 10_000:
-        value = max(one.memory for one in costs["run plan.json"])
+        value = costs["run plan.json"].memory
         lines.append(f"- memory of run plan.json: {value:.0f} MB ({verdict(value, 40)})")
     return lines
 
@@ -401,7 +412,7 @@ def run_cases(folder: Path, only: list[str], rounds: float) -> list[str]:
         if only and f"{kind}-{size}" not in only:
             continue
         todo = commands.make(kind, size)
-        say(*table(kind, size, measure(todo, commands.environment, max(1, round(rounds * ROUNDS[size])))))
+        say(*table(kind, size, measure(commands, todo, max(1, round(rounds * ROUNDS[size])))))
         if size >= 10_000:
             say(*of_plan_file(commands.plan, size))
         say("")
