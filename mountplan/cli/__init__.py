@@ -12,6 +12,7 @@ command.
 from __future__ import annotations
 
 import sys
+from io import RawIOBase
 
 from mountplan.cli.exit_status import BUG
 from mountplan.version import __version__
@@ -19,6 +20,7 @@ from mountplan.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 NO_READER = 141  # 128 + SIGPIPE
@@ -48,6 +50,7 @@ def main(argv: list[str] | None = None, prepare: Callable[[], object] = tuple) -
     arguments = sys.argv[1:] if argv is None else argv
     if None in (sys.stdin, sys.stdout, sys.stderr):
         _open_missing()
+    sys.stdout, sys.stderr = _taking_all(sys.stdout), _taking_all(sys.stderr)
     try:
         try:
             return _main(arguments, prepare)
@@ -91,6 +94,15 @@ def _open_missing() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _taking_all(stream: TextIO) -> TextIO:
+    """A stream that takes all of a text or fails. Python without buffers (`PYTHONUNBUFFERED`, as in many a container)
+    passes over what is left where the system takes a part: for a disk that is full by then, or a reader that goes.
+    """
+    if not isinstance(getattr(stream, "buffer", None), RawIOBase):
+        return stream
+    return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
 
 
 def _to_be_told(error: BaseException) -> BaseException:

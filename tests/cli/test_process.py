@@ -112,11 +112,16 @@ def test_asking_for_colours_beats_the_environment(saved: Path) -> None:
     assert b"\x1b[" in subprocess.run(command, capture_output=True, env=environment(NO_COLOR="1"), check=True).stdout
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, unbuffered: str) -> None:
+    """Python without buffers passes over what the system does not take of a text."""
     path = tmp_path / "wide.json"
     path.write_text(dump_plan(wide(3000)))
     child = subprocess.Popen(
-        [*MOUNTPLAN, "plan", "--all", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        [*MOUNTPLAN, "plan", "--all", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONUNBUFFERED=unbuffered),
     )
     assert child.stdout is not None
     assert child.stderr is not None
