@@ -44,6 +44,7 @@ USER_NAMESPACES = (
 )
 _ALLOW_USERNS = f"{_ROOT_FIRST}, or {USER_NAMESPACES}"
 
+_AGAIN = "make it a directory again, or plan again"
 _OF_OVERLAYS = (
     "a layer may be neither an upper or work directory of another overlay nor in a proc; upper and work are on one "
     "mount that can be written to, of a filesystem with xattr; some options exclude each other; the kernel's log "
@@ -105,6 +106,8 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = _each({
     ("clone_host|clone_host_workbench", E.ESTALE): (
         "the host has the file of another namespace there than when this was planned", "plan again"),
     ("make_overlay", E.ENOENT): ("a layer is no longer there", "create it, or plan again"),
+    ("make_overlay", E.EMEDIUMTYPE): ("its upper or work directory is no directory any more", _AGAIN),
+    ("overlay layer", E.EINVAL): ("a layer is no directory any more", _AGAIN),
     ("clone_mount", E.ENOENT): ("nothing is there in that filesystem", "correct the path, or have it made there"),
     ("clone_mount", E.ELOOP): ("it is a symlink, or behind one", "write the path that it leads to"),
     ("attach", E.ENOENT): ("the mountpoint is not there",
@@ -112,10 +115,10 @@ _MEANINGS: dict[tuple[str, int], tuple[str, str]] = _each({
     ("attach", E.ELOOP): ("a symlink is on the way to the mountpoint",
         'write the path it leads to as the target, or on_symlink = "follow"'),
     ("attach", E.ENOTDIR): ("a directory can be mounted on a directory only, a file on a file",
-        "correct target or bind"),
+        "correct target or bind, or plan again if what is bound has changed"),
     ("attach", E.EINVAL): (
         "it cannot be mounted there: a directory can be mounted on a directory only, a file on a file",
-        "correct target or bind"),
+        "correct target or bind, or plan again if what is bound has changed"),
     ("attach", E.EXDEV): ("another mount is on the way to the mountpoint",
         "name that mount as parent, or bind without recursive"),
     ("attach", E.ENOSPC): ("the namespace would hold more mounts than the kernel allows",
@@ -293,6 +296,8 @@ def explain(kind: str, number: int, syscall: str = "") -> tuple[str, str]:
         kind = "isolate"
     if kind == "make_overlay" and call == "mount_setattr":
         kind = "set_attributes"  # the id-mapping of a layer
+    if kind == "make_overlay" and call == "move_mount":
+        kind = "overlay layer"  # to a directory of ours
     # Every process may make these calls: who answers that it may not is a filter, whatever the call was for.
     told = call in _TELLS_OF.get((kind, number), (call,)) or not call
     known = None if not told or (call in _EVERYBODYS and number == E.EPERM) else _MEANINGS.get((kind, number))

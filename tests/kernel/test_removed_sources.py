@@ -22,6 +22,7 @@ USES = {
     "layer": '[[mount]]\ntarget = "/x"\ntype = "overlay"\nlayers = ["/mnt/gone", "/usr"]',
     "group": '[peer_group.g]\nhost = "/mnt/gone"\n',
 }
+LAYERS = 'layers = ["/mnt/low", "/mnt/more"]\nupper = "/mnt/up"\nwork = "/mnt/work"\n'
 
 
 @pytest.mark.parametrize("use", USES)
@@ -50,6 +51,24 @@ def test_what_is_gone_is_a_mistake_and_if_it_goes_later_the_step_says_so(in_host
     now, later = in_host(script, identity="root")
     assert 'host path "/mnt/gone": no such file or directory' == now
     assert "no longer there" in later
+
+
+@pytest.mark.parametrize("part", ["low", "up", "work"])
+def test_a_directory_of_an_overlay_that_becomes_a_file_is_told_as_that(in_host: InHost, part: str) -> None:
+    """Nothing else is at fault: no filter, and no file that was one."""
+
+    def script() -> str:
+        mount("host", "/mnt", "tmpfs")
+        for name in ("low", "more", "up", "work"):
+            Path("/mnt", name).mkdir()
+        plan = plan_of(f'{ROOT}[[mount]]\ntarget = "/x"\ntype = "overlay"\n{LAYERS}')
+        Path("/mnt", part).rmdir()
+        Path("/mnt", part).touch()
+        with pytest.raises(StepRefused) as refused, tree(plan):
+            pass
+        return refused.value.meaning
+
+    assert in_host(script, identity="root").endswith("no directory any more")
 
 
 def test_what_the_host_has_mounted_and_removed_comes_along_but_cannot_be_mounted_again(in_host: InHost) -> None:
