@@ -9,7 +9,7 @@ import pytest
 
 from mountplan.planner.errors import SpecError, StepRefused
 from tests.hosts import InHost, mount
-from tests.mountflags import MS_BIND, MS_SHARED
+from tests.mountflags import MS_BIND, MS_PRIVATE, MS_SHARED
 from tests.trees import ROOT, plan_of, tree
 
 pytestmark = pytest.mark.needs_kernel("root")
@@ -69,6 +69,19 @@ def test_a_directory_of_an_overlay_that_becomes_a_file_is_told_as_that(in_host: 
         return refused.value.meaning
 
     assert in_host(script, identity="root").endswith("no directory any more")
+
+
+def test_a_group_of_the_host_that_has_become_private_is_told_as_that(in_host: InHost) -> None:
+    def script() -> str:
+        mount("host", "/mnt", "tmpfs")
+        mount("", "/mnt", flags=MS_SHARED)
+        plan = plan_of(f'[peer_group.g]\nhost = "/mnt"\n{ROOT}[[mount]]\ntarget = "/x"\nbind = "/mnt"\nmaster = "g"')
+        mount("", "/mnt", flags=MS_PRIVATE)
+        with pytest.raises(StepRefused) as refused, tree(plan):
+            pass
+        return refused.value.meaning
+
+    assert "no longer be shared" in in_host(script, identity="root")
 
 
 def test_what_the_host_has_mounted_and_removed_comes_along_but_cannot_be_mounted_again(in_host: InHost) -> None:
