@@ -8,7 +8,8 @@ import pytest
 
 from mountplan import api
 from mountplan.planner.attributes import Change
-from mountplan.planner.errors import PlanRefused
+from mountplan.planner.errors import PlanRefused, SpecError
+from mountplan.planner.host import HostEntry, NotThere
 from mountplan.planner.language.spec_reading import parse_spec
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.predict import predict
@@ -48,6 +49,26 @@ def test_exceptions_are_spared_with_what_is_below_them() -> None:
     kept = {place for place, _, words in stands(text) if words == "rw"}
     assert {"/a/b", "/a/b/c", "/s"} == kept  # of the stack at /s the lower one, which is covered
     assert ("/s", "/", "ro") in stands(text)
+
+
+class _Bare(FakeHost):
+    """Nothing is in its mounts but what is mounted there."""
+
+    def under(self, base: str, place: str) -> HostEntry | None:
+        raise NotThere("no such file or directory")
+
+
+def test_a_mountpoint_under_what_is_removed_is_looked_for_in_what_that_covers() -> None:
+    """On the host something is there: in the mount that goes."""
+    host = _Bare({"/a/dir": "directory"}, (host_mount(2, 1, "/a"),))
+    mount = '[[mount]]\ntarget = "/a/dir"\ntype = "tmpfs"\n'
+
+    def planned(text: str) -> Plan:
+        return api.plan(parse_spec(f"format = 1\n{INHERIT}{text}".encode(), "test.toml"), host)
+
+    assert planned(mount).steps and planned(mount + '[[remove]]\ntarget = "/b"\noptional = true\n').steps
+    with pytest.raises(SpecError, match="no such file or directory"):
+        planned(mount + '[[remove]]\ntarget = "/a"\n')
 
 
 def test_without_exceptions_what_is_covered_is_changed_as_well() -> None:
