@@ -22,7 +22,7 @@ from mountplan.live_outside import QUESTIONS, AskedOutside, LiveOutside, answer_
 from mountplan.planner.errors import PlanFileError, PlanRefused
 from mountplan.planner.host import Host, HostPath, NotThere
 from mountplan.planner.light import contextmanager
-from mountplan.planner.plan.digest import sha256_hex
+from mountplan.planner.plan.digest import quick_hex, sha256_hex
 from mountplan.planner.plan.plain_json import loads
 from mountplan.planner.plan.plan import Plan
 from mountplan.planner.plan.planfile import dump_plan, load_plan
@@ -183,7 +183,7 @@ def _key(data: bytes, file: str, parameters: Mapping[str, str]) -> str:
     sources = sorted(_sources(os.path.dirname(planner.__file__ or "")))
     system = os.uname()
     given = sorted(parameters.items())
-    parts = (__version__, sources, system.release, system.version, os.geteuid(), file, sha256_hex(data), given)
+    parts = (__version__, sources, system.release, system.version, os.geteuid(), file, quick_hex(data), given)
     return sha256_hex(repr(parts).encode("utf-8", "surrogateescape"))
 
 
@@ -206,10 +206,10 @@ def _kept(key: str, file: str) -> Planned | None:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode) or not _is_ours(found) or found.st_size > LARGEST:
                     return None
-                text = entry.read()
-                head, _, rest = text.partition(b"\n")
-                questions, _, plan = rest.partition(b"\n")
-                if head != _head(questions, plan):
+                head, questions = entry.readline(), entry.readline()
+                begin = len(head) + len(questions)
+                plan = os.pread(fd, found.st_size - begin, begin)  # which copies nothing once more
+                if head[:-1] != _head(questions[:-1], plan):
                     return None
                 host, outside = _this_machine(), LiveOutside()
                 made_from, *asked = loads(questions.decode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from mountplan.planner.names import NodeKind
 
@@ -41,23 +42,22 @@ def entries_of(directory: str, asked: int) -> dict[str, NodeKind] | None:
     None if it has many times as many others, or cannot be read, or not be passed by who could read it.
     """
     most = _FOR_EACH * asked
-    found: dict[str, NodeKind] = {}
     try:
         if not os.access(directory, os.X_OK, effective_ids=True):
             return None
-        with os.scandir(directory) as entries:
-            for number, entry in enumerate(entries):
-                if number == most:
-                    return None
-                if entry.is_dir(follow_symlinks=False):
-                    found[entry.name] = "directory"
-                elif entry.is_file(follow_symlinks=False):
-                    found[entry.name] = "file"
-                elif entry.is_symlink():
-                    found[entry.name] = "symlink"
+        with os.scandir(directory) as there:
+            entries = list(islice(there, most + 1))
+        found: dict[str, NodeKind] = dict.fromkeys(
+            [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)], "directory"
+        )
+        for entry in entries if len(found) < len(entries) else ():
+            if entry.is_file(follow_symlinks=False):
+                found[entry.name] = "file"
+            elif entry.is_symlink():
+                found[entry.name] = "symlink"
     except OSError:
         return None
-    return found
+    return found if len(entries) <= most else None
 
 
 def kinds_of(directory: str, names: Iterable[str], mountpoints: frozenset[str]) -> str:
@@ -68,7 +68,10 @@ def kinds_of(directory: str, names: Iterable[str], mountpoints: frozenset[str]) 
     for mountpoint in mountpoints:
         if mountpoint.startswith(within):
             entries.pop(mountpoint[len(within) :], None)
-    return "".join([_LETTERS.get(entries.get(name, ""), "?") for name in names])
+    kinds = list(map(entries.get, names))
+    if kinds.count("directory") == len(kinds):
+        return "d" * len(kinds)
+    return "".join([_LETTERS.get(kind or "", "?") for kind in kinds])
 
 
 _LETTERS = {"directory": "d", "file": "f"}
