@@ -8,15 +8,25 @@ import stat
 from mountplan.applier.sys.closing import closing_fd
 
 _ALL = 0o700
+_TRIES = 20
 
 
 def new_directory(path: str, dir_fd: int | None = None) -> None:
     """Raises OSError as mkdir(2)."""
-    os.mkdir(path, _ALL, dir_fd=dir_fd)
     # Not by its path, in the place of which another may have put a symlink; nor can it be read as long as it is closed.
-    with closing_fd(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)) as fd:
-        if stat.S_IMODE(os.fstat(fd).st_mode) & _ALL != _ALL:
-            os.chmod(f"/proc/self/fd/{fd}", _ALL)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    for left in reversed(range(_TRIES)):
+        os.mkdir(path, _ALL, dir_fd=dir_fd)
+        try:
+            fd = os.open(path, flags, dir_fd=dir_fd)
+        except FileNotFoundError:  # it was empty, and just what a cleaner looks for
+            if not left:
+                raise
+            continue
+        with closing_fd(fd):
+            if stat.S_IMODE(os.fstat(fd).st_mode) & _ALL != _ALL:
+                os.chmod(f"/proc/self/fd/{fd}", _ALL)
+        return
 
 
 def opened_file(path: str, dir_fd: int | None = None, flags: int = os.O_EXCL) -> int:

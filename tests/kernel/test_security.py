@@ -24,6 +24,7 @@ import tomli_w
 
 from mountplan import api, keeping
 from mountplan.applier.keep import store
+from mountplan.applier.sys.private import new_directory
 from mountplan.cli import main
 from mountplan.planner.errors import MountplanError, SpecError, StepRefused
 from mountplan.planner.language.values import escape
@@ -336,6 +337,23 @@ def test_a_cleaner_may_take_the_directory_of_the_store_before_it_is_mounted_upon
         return outcome
 
     assert "kept" == in_host(script, identity="root")
+
+
+def test_a_cleaner_may_take_a_new_directory_before_its_mode_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, left = os.open, [0, 1]
+
+    def clean_first(path: str, flags: int, *, dir_fd: int | None) -> int:
+        if left:
+            os.rmdir(path)
+            left.pop()
+        return opened(path, flags, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", clean_first)
+    new_directory(f"{tmp_path}/new")
+    monkeypatch.undo()
+    assert os.path.isdir(tmp_path / "new") and not left
 
 
 def test_what_others_have_put_into_the_scratch_directories_is_not_used(in_host: InHost) -> None:
