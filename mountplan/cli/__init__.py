@@ -102,7 +102,7 @@ def _taking_all(stream: TextIO) -> TextIO:
     """
     if not isinstance(getattr(stream, "buffer", None), RawIOBase):
         return stream
-    return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
+    return open(stream.fileno(), "w", 1, encoding=stream.encoding, errors=stream.errors, closefd=False)  # by lines
 
 
 def _to_be_told(error: BaseException) -> BaseException:

@@ -132,6 +132,16 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path, unbuffered: str
     assert 141 == child.wait(timeout=60 * PATIENCE)
 
 
+def test_python_without_buffers_still_tells_each_line_when_it_comes() -> None:
+    """As it does of errors anyway; who asks for no buffers reads along."""
+    told = "stream = cli._taking_all(getattr(sys, sys.argv[1])); print('a', file=stream)"
+    program = f"import os, sys; from mountplan import cli; {told}; os._exit(0)"  # nothing is written on the way out
+    for name in ("stdout", "stderr"):
+        command = [sys.executable, "-c", program, name]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(PYTHONUNBUFFERED="1"))
+        assert "a\n" == getattr(done, name), done
+
+
 @pytest.mark.parametrize("words", [["--version"], [], ["--help"], ["plan", "--help"]], ids=" ".join)
 def test_even_a_reader_that_was_never_there(words: list[str]) -> None:
     reader, writer = os.pipe()
