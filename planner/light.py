@@ -146,3 +146,12 @@ def without_collector(function: Callable[Arguments, Result]) -> Callable[Argumen
             return function(*args, **kwargs)
 
     return like(resting, function)  # type: ignore[no-any-return]
+
+
+def built_from_c(module: str, version: int) -> Any:
+    """What a C file was built as; False if it was not, or in a checkout that was another one then (its VERSION)."""
+    try:
+        found = __import__(module, fromlist=("VERSION",))
+    except ImportError:
+        return False
+    return found if getattr(found, "VERSION", 0) == version else False

@@ -17,7 +17,7 @@ from _ctypes import FUNCFLAG_CDECL, FUNCFLAG_PYTHONAPI, CFuncPtr, _SimpleCData, 
 from mountplan.applier.sys import abi
 from mountplan.applier.sys.closing import closing_fd
 from mountplan.applier.sys.refusal import KernelRefusal
-from mountplan.planner.light import contextmanager
+from mountplan.planner.light import built_from_c, contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,12 +122,7 @@ def load_loop() -> None:
     """Before anything is built: later, its file may not be there to be read."""
     global loop
     if loop is None:
-        try:
-            loop = __import__("mountplan.applier.sys._loop", fromlist=("run",))
-        except ImportError:
-            loop = False
-        if getattr(loop, "VERSION", 0) != _LOOP_VERSION:  # built in a checkout that was another one then
-            loop = False
+        loop = built_from_c("mountplan.applier.sys._loop", _LOOP_VERSION)
 
 
 def _errno() -> int:

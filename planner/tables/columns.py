@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from itertools import accumulate, chain, islice, repeat
 
+from mountplan.planner.light import built_from_c
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,12 +34,7 @@ def load_native(length: int) -> None:
     """Have what was built from C, if it pays for a text of this length."""
     global native
     if native is None and length >= _LONG:
-        try:
-            native = __import__("mountplan.planner.tables._columns", fromlist=("words",))
-        except ImportError:
-            native = False
-        if getattr(native, "VERSION", 0) != _VERSION:  # built in a checkout that was another one then
-            native = False
+        native = built_from_c("mountplan.planner.tables._columns", _VERSION)
 
 
 class AlikeColumn(_Base):
@@ -296,7 +293,13 @@ def _beside_one_another(*columns: Column) -> Iterator[tuple[int, list[Column]]]:
     begin, number = 0, len(columns[0])
     for end in sorted({number, *chain.from_iterable(one.ends for one in columns if isinstance(one, JoinedColumn))}):
         if end > begin:
-            yield begin, [column if begin == 0 and end == number else column[begin:end] for column in columns]
+            yield (
+                begin,
+                [
+                    column[begin:end] if isinstance(column, JoinedColumn) or end - begin < number else column
+                    for column in columns
+                ],
+            )
         begin = end
 
 

@@ -99,6 +99,10 @@ def test_a_column_in_parts_is_a_list_of_them(monkeypatch: pytest.MonkeyPatch) ->
     assert seen == {AlikeColumn, JoinedColumn, list}
 
 
+def test_a_column_of_one_part_is_a_list_of_it_too() -> None:
+    assert JoinedColumn([[1, 2]]) == [1, 2] and JoinedColumn([[1, 2]]) != AlikeColumn(1, 2)
+
+
 def test_where_a_column_changes_is_found_however_long_it_stays_the_same() -> None:
     for values in product("ab", repeat=9):
         for at in range(9):
